@@ -1,0 +1,96 @@
+"""Steps 1 to 4 of a batch: decode, route, fold, retain. The hot path of the whole project is the loop in here."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from agents.deadletter import dead_letter
+from agents.emit import schedule
+from agents.task import FoldError, Record, Task
+from tables.event import FUTURE_MS, Outcome
+from tables.fold import fold
+
+_decoders: dict[str, Callable[[bytes], Any]] = {}
+
+
+def decoder(task: Task) -> Callable[[bytes], Any]:
+    """The decoder of a domain's events, made once: msgspec compiles the types when it is made."""
+    decode = _decoders.get(task.domain.name)
+    if decode is None:
+        decode = _decoders[task.domain.name] = msgspec.json.Decoder(task.domain.event).decode
+    return decode
+
+
+def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
+    """Fold a slice of records, in order. What a record holds never makes it raise; a defect of a domain does.
+
+    Args:
+        task: the task that owns the records' partition.
+        records: consecutive records of the source partition, none below `task.position`.
+        now: wall clock, ms since the epoch; events more than a day ahead of it are INVALID.
+
+    Raises:
+        FoldError: when `domain.reduce` raised; the task's rows must not be used any more.
+    """
+    table, domain = task.table, task.domain
+    decode, entity_of, at_of = decoder(task), domain.entity, domain.at
+    rows, outcomes, horizon, poison = table.rows, table.totals.outcomes, now + FUTURE_MS, task.poison
+    for record in records:
+        key = record.key
+        # 1 decode
+        try:
+            event = decode(record.value)  # type: ignore[arg-type] # null raises TypeError, which is one of the reasons
+            at = at_of(event)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            reason = "the value is null" if record.value is None else _one_line(error)
+            outcomes[Outcome.INVALID] += 1
+            dead_letter(task, record, Outcome.INVALID, reason)
+            continue
+        if at > horizon:
+            outcomes[Outcome.INVALID] += 1
+            dead_letter(task, record, Outcome.INVALID, "the event's time is more than a day ahead of now")
+            continue
+        # 2 route
+        entity = entity_of(event)
+        row = rows.get(key)  # type: ignore[arg-type] # null is nobody's key
+        if row is None or row.entity != entity:
+            wrong = misrouted(task, key, entity)
+            if wrong:
+                outcomes[Outcome.MISROUTED] += 1
+                dead_letter(task, record, Outcome.MISROUTED, wrong)
+                continue
+        if poison and record.offset in poison:
+            outcomes[Outcome.INVALID] += 1
+            dead_letter(task, record, Outcome.INVALID, poison[record.offset])
+            continue
+        # 3 fold (4 retain happens where a row is inserted)
+        try:
+            outcomes[fold(table, key, event, at, record.offset)] += 1  # type: ignore[arg-type] # routed: not null
+        except Exception as error:
+            raise FoldError(record.offset, f"{type(error).__name__}: {_one_line(error)}") from error
+    if records:
+        task.position = records[-1].offset + 1
+        table.totals_changed = True
+        schedule(task, now)
+
+
+def misrouted(task: Task, key: bytes | None, entity: str) -> str:
+    """Why a record does not belong here, or "" where it does. Its row and its partition must not part."""
+    if key is None:
+        return "the record has no key"
+    if key != entity.encode("utf-8", "surrogatepass"):
+        return f"the key is not the event's {task.domain.entity_name}"
+    partition = task.partition_of(key)
+    if partition != task.partition:
+        return (
+            f"the key belongs to partition {partition} by Kafka's default partitioner, not to {task.partition}; "
+            "a producer on librdkafka needs partitioner=murmur2_random"
+        )
+    return ""
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return " ".join(str(error).split()) or type(error).__name__

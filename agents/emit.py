@@ -1,0 +1,88 @@
+"""Step 5 of a batch: what leaves for the stats and totals topics, and when.
+
+A tick is an empty batch: timers run on the partition's own turn, with the time passed in, right before each commit.
+"""
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from agents.task import Commit, Outgoing, Task
+from tables.event import OUTCOMES, iso
+from tables.row import Row
+
+
+def schedule(task: Task, now: int) -> None:
+    """Start the timers of the rows that owe a snapshot since the last call."""
+    if task.table.pending:
+        due = now + round(task.domain.emission.seconds * 1000)
+        task.timers += [(due, row.entity.encode()) for row in task.table.pending]
+        task.table.pending = []
+
+
+def tick(task: Task, now: int) -> None:
+    """Publish what is due. Deterministic in (state, now)."""
+    table = task.table
+    for entity in table.buried:
+        task.outgoing += [Outgoing("stats", key, None) for key in stats_keys(task, entity)]
+    done = 0
+    for due, key in task.timers:
+        if due > now:
+            break
+        done += 1
+        row = table.rows.get(key)
+        if row is not None and row.scheduled:
+            row.scheduled = False
+            if row.head.pending:
+                publish(task, row)
+    del task.timers[:done]
+
+
+def publish(task: Task, row: Row) -> None:
+    """Add a row's owed snapshots to what leaves with the next commit; they are owed no longer."""
+    head = row.head
+    about = {
+        "revision": head.revision,
+        "as_of": iso(head.at),
+        "partition": task.partition,
+        "offset": head.offset,
+    }
+    for suffix, body in task.domain.snapshots(row):
+        key = f"{row.entity}/{suffix}" if suffix else row.entity
+        task.outgoing.append(Outgoing("stats", key.encode(), orjson.dumps(body | about)))
+    head.pending = 0
+    row.touch()
+
+
+def stats_keys(task: Task, entity: str) -> list[bytes]:
+    """The keys under which an entity may have been published."""
+    return [f"{entity}/{suffix}".encode() if suffix else entity.encode() for suffix in task.domain.suffixes]
+
+
+def take(task: Task, now: int) -> Commit:
+    """Steps 4 and 5 at a batch boundary: everything that is to become visible together, and nothing else."""
+    tick(task, now)
+    table = task.table
+    moved = table.totals_changed
+    cells = table.take()
+    if moved:
+        task.outgoing.append(Outgoing("totals", str(task.partition).encode(), totals_body(task)))
+    if any(top.changed for top in table.tops.values()):
+        task.outgoing.append(Outgoing("totals", f"{task.partition}/top".encode(), tops_body(task)))
+        for top in table.tops.values():
+            top.changed = False
+    outgoing, task.outgoing = task.outgoing, []
+    return Commit(task.position, cells, outgoing)
+
+
+def totals_body(task: Task) -> bytes:
+    """The totals record of a partition: JSON with every integer by name, the outcomes by theirs."""
+    totals: dict[str, Any] = msgspec.to_builtins(task.table.totals)
+    totals["outcomes"] = dict(zip(OUTCOMES, totals["outcomes"], strict=True))
+    return orjson.dumps({"partition": task.partition} | totals)
+
+
+def tops_body(task: Task) -> bytes:
+    """The partition's lists of the best: JSON, name -> [[entity, value], ...]."""
+    return orjson.dumps({name: top.best() for name, top in task.table.tops.items()})

@@ -1,0 +1,80 @@
+"""A task: one source partition of one domain with all of its state (the word is Kafka Streams')."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from tables.domain import Domain
+from tables.table import Change, Table
+
+
+class Record(Protocol):
+    """A consumed record, as the Kafka client's own parser makes it."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> list[tuple[str, bytes | None]]: ...  # noqa: D102
+
+
+class Outgoing(NamedTuple):
+    """A record that leaves with the next commit, to the task's partition of `<domain>-<role>`."""
+
+    role: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class FoldError(Exception):
+    """The fold of a decoded, routed event raised: a defect of the domain. The rows may be half changed: they must be
+    restored, and the record be made a dead letter by way of `Task.poison`."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(f"the fold failed at offset {offset}: {reason}")
+        self.offset = offset
+        self.reason = reason
+
+
+class Commit(NamedTuple):
+    """Everything that one transaction makes visible at once."""
+
+    position: int
+    """The next source offset to fold: what is committed to the group."""
+    cells: list[Change]
+    outgoing: list[Outgoing]
+
+
+@dataclass
+class Task:
+    """The state of one (domain, partition).
+
+    Attributes:
+        source: name of the source topic, for dead letters.
+        partition_of: key -> its partition by Kafka's default partitioner (murmur2).
+        poison: offsets at which the fold itself failed, with the reason; they become dead letters.
+        timers: rows whose snapshot is due, in the order of their due times: a constant delay makes that a queue.
+    """
+
+    domain: Domain
+    partition: int
+    table: Table
+    source: str
+    partition_of: Callable[[bytes], int]
+    poison: dict[int, str] = field(default_factory=dict)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    timers: list[tuple[int, bytes]] = field(default_factory=list)
+
+    @property
+    def position(self) -> int:
+        """The next source offset to fold."""
+        position: int = self.table.totals.position
+        return position
+
+    @position.setter
+    def position(self, offset: int) -> None:
+        self.table.totals.position = offset

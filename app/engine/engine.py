@@ -1,0 +1,192 @@
+"""Which partitions this worker owns, and what others may ask of them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.partitioner import DefaultPartitioner
+
+from app.engine.owned import GenerationError, Owned, State
+from app.settings import Settings
+from app.topology import topic_name
+from tables.domain import Domain
+from tables.row import Row
+
+log = logging.getLogger("tidemark.engine")
+
+# Trying again does not help against these: they stop the worker, with what the broker said.
+FATAL = (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnknownTopicOrPartitionError,
+)
+
+
+class Group(Protocol):
+    """What the engine needs of the consumer group's member: the transport's consumer."""
+
+    @property
+    def generation(self) -> int:
+        """The generation of the present assignment."""
+
+    async def committed_offset(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset."""
+
+
+class NotLiveError(Exception):
+    """The partition is ours but its rows are being restored: ask again soon."""
+
+
+class NotOwnedError(Exception):
+    """The partition belongs to another worker, or to nobody at the moment."""
+
+
+class Offsets:
+    """The ends of partitions, asked of the broker: high watermark and last stable offset."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._uncommitted: AIOKafkaConsumer | None = None
+        self._committed: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        """Connect."""
+        kafka = self._settings.kafka()
+        self._uncommitted = AIOKafkaConsumer(**kafka, isolation_level="read_uncommitted", enable_auto_commit=False)
+        self._committed = AIOKafkaConsumer(**kafka, isolation_level="read_committed", enable_auto_commit=False)
+        await asyncio.gather(self._uncommitted.start(), self._committed.start())
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        consumers = [consumer for consumer in (self._uncommitted, self._committed) if consumer is not None]
+        await asyncio.gather(*(consumer.stop() for consumer in consumers))
+
+    async def ends(self, partition: TopicPartition) -> tuple[int, int]:
+        """(high watermark, last stable offset); they are equal when no transaction is open."""
+        high = await self._end(self._uncommitted, partition)
+        return high, await self._end(self._committed, partition)
+
+    async def beginning(self, partition: TopicPartition) -> int:
+        """The first offset that is still there."""
+        consumer = self._started(self._committed)
+        return int((await consumer.beginning_offsets([partition]))[partition])
+
+    async def _end(self, consumer: AIOKafkaConsumer | None, partition: TopicPartition) -> int:
+        return int((await self._started(consumer).end_offsets([partition]))[partition])
+
+    @staticmethod
+    def _started(consumer: AIOKafkaConsumer | None) -> AIOKafkaConsumer:
+        if consumer is None:
+            raise RuntimeError("not started")
+        return consumer
+
+
+class Engine:
+    """The partitions of this worker. One per Faust app."""
+
+    def __init__(self, settings: Settings, domains: Iterable[Domain]) -> None:
+        self.settings = settings
+        self.domains = {topic_name(settings, domain, "events"): domain for domain in domains}
+        self.owned: dict[tuple[str, int], Owned] = {}
+        self.offsets = Offsets(settings)
+        self.group: Group | None = None
+        self.crash: Callable[[BaseException], Awaitable[None]] | None = None
+        self.work = asyncio.Event()  # something may have become fetchable
+        self._partitioner = DefaultPartitioner()
+        self._all = list(range(settings.partitions))
+        self._crashing: set[asyncio.Task[None]] = set()
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of a key by Kafka's default partitioner (murmur2)."""
+        return int(self._partitioner(key, self._all, self._all))
+
+    # -- assignment --------------------------------------------------------------------------------------------------
+
+    async def assigned(self, partitions: Iterable[tuple[str, int]], generation: int) -> None:
+        """Take partitions over. Returns at once; each becomes live by itself, as soon as it is restored."""
+        ours = set(partitions)
+        for gone in self.owned.keys() - ours:
+            self.owned.pop(gone).drop()
+        for topic, partition in sorted(ours):
+            owned = self.owned.get((topic, partition))
+            if owned is None:
+                owned = self.owned[topic, partition] = Owned(self, self.domains[topic], partition)
+            owned.start(generation)
+
+    async def revoked(self) -> None:
+        """Let go of all partitions: a classic rebalance takes everything from everyone."""
+        await asyncio.gather(*(owned.revoke() for owned in self.owned.values()))
+
+    def check_generation(self, generation: int) -> None:
+        """Raise GenerationError unless the assignment still holds."""
+        if self.group is None or self.group.generation != generation:
+            raise GenerationError(f"generation {generation} is over")
+
+    async def committed_offset(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset of a source partition, or None."""
+        if self.group is None:
+            raise GenerationError("no group")
+        return await self.group.committed_offset(partition)
+
+    # -- failures ----------------------------------------------------------------------------------------------------
+
+    def may_retry(self, error: Exception) -> bool:
+        """Whether trying again may help."""
+        return not isinstance(error, FATAL)
+
+    def on_done(self, run: "asyncio.Task[None]") -> None:
+        """Stop the worker when a partition's life ended by an error that trying again does not mend."""
+        error = None if run.cancelled() else run.exception()
+        if error is not None and self.crash is not None:
+            log.critical("%s: %s", run.get_name(), error)
+            crashing = asyncio.ensure_future(self.crash(error))
+            self._crashing.add(crashing)
+            crashing.add_done_callback(self._crashing.discard)
+
+    def wake(self) -> None:
+        """Tell the transport that a partition may want records."""
+        self.work.set()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def of_domain(self, domain: Domain) -> list[Owned]:
+        """The partitions of a domain that are ours, whatever their state, in their order."""
+        return [owned for _, owned in sorted(self.owned.items()) if owned.domain is domain]
+
+    def row(self, domain: Domain, entity: str) -> tuple[Owned, Row | None]:
+        """The row of an entity, None if there is none.
+
+        Raises:
+            NotOwnedError: another worker answers for it.
+            NotLiveError: it is being restored.
+        """
+        key = entity.encode("utf-8", "surrogatepass")
+        owned = self.owned.get((topic_name(self.settings, domain, "events"), self.partition_of(key)))
+        if owned is None:
+            raise NotOwnedError(f"partition {self.partition_of(key)} of {domain.name} is another worker's")
+        if not owned.live or owned.task is None:
+            raise NotLiveError(f"{owned!r} is being restored")
+        return owned, owned.task.table.rows.get(key)
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why this worker is not ready, one line per partition; empty when it is."""
+        if self.group is None or self.group.generation < 0:
+            return ["no partitions have been assigned yet"]
+        return [
+            f"{owned!r} is {owned.state.value}" + (f": {owned.last_error}" if owned.last_error else "")
+            for owned in self.owned.values()
+            if owned.state is not State.LIVE
+        ]

@@ -1,0 +1,51 @@
+"""Places between the steps of every order where a test can crash the process.
+
+TIDEMARK_FAILPOINT=commit.sent:3 kills this process with SIGKILL when `commit.sent` is reached for the third time, as
+a power cut would. Unset, reaching a failpoint costs one comparison.
+"""
+
+import os
+import signal
+
+ASSIGNED = (
+    "assigned.begun",
+    "assigned.fenced",
+    "assigned.checked",
+    "assigned.stable",
+    "assigned.restored",
+    "assigned.offset",
+    "assigned.resumed",
+)
+COMMIT = (
+    "commit.begun",
+    "commit.taken",
+    "commit.sending",
+    "commit.sent",
+    "commit.delivered",
+    "commit.offset",
+    "commit.committed",
+)
+REVOKED = ("revoked.begun", "revoked.stopped", "revoked.committed", "revoked.released", "revoked.dropped")
+ALL = (*ASSIGNED, *COMMIT, *REVOKED)
+
+_armed, _, _count = os.environ.get("TIDEMARK_FAILPOINT", "").partition(":")
+_left = int(_count or 1)
+
+
+def check() -> None:
+    """Refuse a failpoint that does not exist: a test that arms one must not pass for that reason.
+
+    Raises:
+        ValueError: naming those that exist.
+    """
+    if _armed and _armed not in ALL:
+        raise ValueError(f"TIDEMARK_FAILPOINT={_armed!r} is not one of {', '.join(ALL)}")
+
+
+def reach(name: str) -> None:
+    """Pass a failpoint, or die here if it is armed and its turn has come."""
+    global _left  # noqa: PLW0603 - one counter per process, as the environment variable is
+    if name == _armed:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,398 @@
+"""One owned partition of one domain: the three orders that make it exact.
+
+*Assigned*: 1 fence, 2 check the generation, 3 the changelog is stable, 4 restore, 5 read the committed offset,
+6 check again and resume. *Commit*: 1 take, 2 send, 3 await delivery, 4 add the offset, 5 commit. *Revoked*: 1 stop
+taking batches, 2 commit what is done, 3 release the producer and park the rows, 4 drop them unless the partition
+comes back.
+
+Whatever fails, the answer is the same: the rows and the producer are dropped, and the partition is assigned anew from
+step 1. Nothing ever goes on with rows that are ahead of the log.
+"""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents.aggregate import aggregate
+from agents.emit import take
+from agents.restore import Restore
+from agents.task import Commit, FoldError, Task
+from app.engine.failpoints import reach
+from app.engine.fetch import read_to, reader
+from app.engine.producer import PartitionProducer, delivered_to
+from app.topology import topic_name
+from tables.domain import Domain
+from tables.table import CorruptCellError, Table
+
+if TYPE_CHECKING:
+    from app.engine.engine import Engine
+
+log = logging.getLogger("tidemark.engine")
+
+BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts at one partition; the last one repeats
+UNCOMMITTED_RECORDS = 100_000  # folded and not yet committed: beyond it the partition waits for its commit
+REVOKE_SECONDS = 4  # for the last commit, when partitions go: well inside the shortest session timeout (6 s)
+
+
+class State(Enum):
+    """What a partition is doing. Only LIVE rows are ever served."""
+
+    RESTORING = "restoring"
+    LIVE = "live"
+    PARKED = "parked"
+
+
+class GenerationError(Exception):
+    """The assignment that this work was for is over."""
+
+
+class OpenTransactionError(Exception):
+    """Somebody else's transaction stays open on a changelog: restoring below it would lose committed rows."""
+
+
+class LostSliceError(Exception):
+    """A slice did not follow on the one before it."""
+
+
+class PositionError(Exception):
+    """Rows and committed offset do not belong together, or the source topic is not the one they came from."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Consecutive records of a partition, as the transport hands them to the agent."""
+
+    owned: "Owned"
+    epoch: int
+    start: int
+    """Where the slice before it ended: a slice that got lost is noticed."""
+    records: list[Any]
+
+    def fold(self) -> None:
+        """Fold the slice, unless its partition has been lost since it was fetched."""
+        self.owned.fold(self)
+
+
+class Owned:
+    """A partition that this worker owns, or had before this rebalance."""
+
+    def __init__(self, engine: "Engine", domain: Domain, partition: int) -> None:
+        self.engine = engine
+        self.domain = domain
+        self.partition = partition
+        self.source = topic_name(engine.settings, domain, "events")
+        self.changelog = topic_name(engine.settings, domain, "changelog")
+        self.transactional_id = f"{engine.settings.application_id}-{domain.name}-{partition}"
+        self.state = State.RESTORING
+        self.epoch = 0  # of the rows: whatever was fetched for older ones is not folded
+        self.task: Task | None = None
+        self.committed = 0  # the source offset of our last commit
+        self.changelog_end = 0  # where our last commit left the changelog
+        self.handed_over = 0  # the next offset that the transport has not yet handed to the agent
+        self.seek_to: int | None = None  # for the transport, before it fetches again
+        self.poison: dict[int, str] = {}
+        self.last_error = ""
+        self._producer: PartitionProducer | None = None
+        self._revoking = asyncio.Event()
+        self._failed: Exception | None = None
+        self._run: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.domain.name}[{self.partition}]"
+
+    @property
+    def live(self) -> bool:
+        """Whether its rows may be served and changed."""
+        return self.state is State.LIVE
+
+    @property
+    def wants_records(self) -> bool:
+        """Whether the transport should fetch for it."""
+        return self.live and self.handed_over - self.committed < UNCOMMITTED_RECORDS
+
+    # -- the agent's side --------------------------------------------------------------------------------------------
+
+    def fold(self, slice_: Slice) -> None:
+        """Fold a slice of the present epoch; without an await, so that a commit never sees half of one."""
+        if slice_.epoch != self.epoch or self.task is None:
+            return
+        try:
+            if slice_.start != self.task.position:
+                self._fail(LostSliceError(f"a slice from {slice_.start}, wanted {self.task.position}"))
+                return
+            aggregate(self.task, slice_.records, now_ms())
+        except FoldError as error:
+            log.exception("%r: a record could not be folded and becomes a dead letter", self)
+            self.poison[error.offset] = error.reason
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.epoch += 1
+        self.state = State.RESTORING
+        self._failed = error
+
+    # -- its life ----------------------------------------------------------------------------------------------------
+
+    def start(self, generation: int) -> None:
+        """Begin the order *assigned*, and commit from then on, until `revoke`."""
+        self._revoking.clear()
+        self.state = State.RESTORING
+        self._run = asyncio.create_task(self._live(generation), name=f"owned {self!r}")
+        self._run.add_done_callback(self.engine.on_done)
+
+    async def _live(self, generation: int) -> None:
+        attempt = 0
+        while not self._revoking.is_set():
+            try:
+                await self._assigned(generation)
+                attempt = 0
+                await self._commit_until_revoked()
+            except GenerationError:
+                await self._lose()
+                return
+            except (KafkaError, TimeoutError, OSError, FoldError, LostSliceError) as error:
+                if not self.engine.may_retry(error):
+                    raise
+                self._tell(error)
+                await self._lose()
+                pause = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
+                attempt += 1
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._revoking.wait(), pause)
+
+    def _tell(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if reason != self.last_error:  # one line per change of state, not one per attempt
+            log.warning("%r: %s; its rows are dropped, it is fenced and restored anew", self, reason)
+            self.last_error = reason
+
+    async def _lose(self) -> None:
+        """Drop everything: rows that may be ahead of the log, and the producer that could not say."""
+        self.epoch += 1
+        self.state = State.RESTORING
+        self.task, self._failed = None, None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.release()
+
+    # -- the order *assigned* ----------------------------------------------------------------------------------------
+
+    async def _assigned(self, generation: int) -> None:
+        started = time.monotonic()
+        reach("assigned.begun")
+        # 1 Fence: the former owner's open transaction is aborted, its later writes are refused.
+        settings = self.engine.settings
+        self._producer = PartitionProducer(
+            settings.kafka(), self.transactional_id, self.partition, settings.transaction_timeout_seconds
+        )
+        await self._producer.fence()
+        reach("assigned.fenced")
+        # 2 This assignment must still hold: a slow starter of an older generation goes no further.
+        self.engine.check_generation(generation)
+        reach("assigned.checked")
+        # 3 Nobody else may have a transaction open on the changelog: committed rows above it would be invisible.
+        end = await self._stable_end()
+        reach("assigned.stable")
+        # 4 Restore the rows up to there; parked ones are as good, if nothing has happened since our last commit.
+        reused = self.task is not None and (self.changelog_end, self.committed) == (end, await self._committed_offset())
+        if not reused:
+            self.task = None
+            self.task = await self._restore(end)
+        task = self.task
+        if task is None:  # narrowing for the type checker: _restore has just made it
+            raise GenerationError
+        reach("assigned.restored")
+        # 5 Only now read the committed source offset: the rows and it belong together.
+        offset = await self._committed_offset()
+        self._check_position(task, offset)
+        reach("assigned.offset")
+        # 6 Check again, resume.
+        self.engine.check_generation(generation)
+        self.changelog_end, self.committed, self.handed_over = end, task.position, task.position
+        self.seek_to = task.position
+        self.epoch += 1
+        self.state = State.LIVE
+        self.last_error = ""
+        self.engine.wake()
+        reach("assigned.resumed")
+        how = "kept its rows" if reused else "restored"
+        log.info(
+            "%r: %s, %d rows, in %.2f s; goes on at offset %d",
+            self, how, len(task.table.rows), time.monotonic() - started, task.position,
+        )  # fmt: skip
+
+    async def _stable_end(self) -> int:
+        deadline = time.monotonic() + self.engine.settings.transaction_timeout_seconds + 2
+        partition = TopicPartition(self.changelog, self.partition)
+        while True:
+            high_watermark, last_stable = await self.engine.offsets.ends(partition)
+            if high_watermark == last_stable:
+                return high_watermark
+            if time.monotonic() > deadline:
+                raise OpenTransactionError(
+                    f"{self.changelog} partition {self.partition} has an open transaction at offset {last_stable} "
+                    f"(the log ends at {high_watermark}) that is not this table's; end it with: "
+                    "kafka-transactions.sh find-hanging, then abort"
+                )
+            await asyncio.sleep(0.1)
+
+    async def _restore(self, end: int) -> Task:
+        engine = self.engine
+        table = Table(
+            self.domain, self.partition, partitions=engine.settings.partitions, key_limit=engine.settings.key_limit
+        )
+        task = Task(self.domain, self.partition, table, self.source, engine.partition_of, self.poison)
+        restore = Restore()
+        partition = TopicPartition(self.changelog, self.partition)
+        consumer = reader(engine.settings.kafka())
+        await consumer.start()
+        try:
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            async for records in read_to(consumer, partition, end):
+                restore.read(records)
+        finally:
+            await consumer.stop()
+        try:
+            for _ in restore.finish(task):
+                await asyncio.sleep(0)  # views of other partitions get their turn
+        except CorruptCellError as error:
+            raise CorruptCellError(f"{self.changelog} partition {self.partition}: {error}") from error
+        return task
+
+    async def _committed_offset(self) -> int | None:
+        return await self.engine.committed_offset(TopicPartition(self.source, self.partition))
+
+    def _check_position(self, task: Task, offset: int | None) -> None:
+        """Rows and offset were written in one transaction; if they differ, one of them has been tampered with."""
+        if offset is None:
+            return  # never committed, or expired with the group: the rows know their position themselves
+        if offset != task.position:
+            raise PositionError(
+                f"{self.source} partition {self.partition}: the group {self.engine.settings.application_id} has "
+                f"committed offset {offset}, but the rows in {self.changelog} end at {task.position}; set the group's "
+                f"offset back to {task.position}, or start another installation with TIDEMARK_PREFIX"
+            )
+
+    # -- the order *commit* ------------------------------------------------------------------------------------------
+
+    async def _commit_until_revoked(self) -> None:
+        interval = self.engine.settings.commit_interval_seconds
+        # Staggered: partitions commit one after the other within an interval, not all at once.
+        pause = interval * (1 + self.partition % 4) / 4
+        while not self._revoking.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._revoking.wait(), pause)
+            began = time.monotonic()
+            await self._commit()
+            pause = max(0.0, interval - (time.monotonic() - began))
+        await self._commit()  # what was folded while the last commit was on its way
+
+    async def _commit(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+        task, producer = self.task, self._producer
+        if task is None or producer is None:
+            raise GenerationError
+        reach("commit.begun")
+        # 1 Take the offset, the changed cells and the outgoing records together: no await in here.
+        commit = take(task, now_ms())
+        if not commit.cells and not commit.outgoing and commit.position == self.committed:
+            return
+        reach("commit.taken")
+        # 2 Send all.
+        await producer.begin()
+        batches = self._batches(producer, commit)
+        sent = {}
+        for topic, batch in batches.items():
+            sent[topic] = await producer.send(topic, batch)
+            reach("commit.sending")
+        reach("commit.sent")
+        # 3 Await every delivery: any failure raises, and the transaction is never committed.
+        delivered = {topic: [await future for future in futures] for topic, futures in sent.items()}
+        reach("commit.delivered")
+        # 4 The source offset becomes part of the transaction.
+        if commit.position != self.committed:
+            await producer.add_offset(self.source, commit.position, self.engine.settings.application_id)
+        reach("commit.offset")
+        # 5 Commit: all of it becomes visible at once.
+        await producer.commit()
+        reach("commit.committed")
+        self.committed = commit.position
+        if self.changelog in delivered:
+            # The marker that ends the transaction takes one more offset.
+            self.changelog_end = delivered_to(delivered[self.changelog], batches[self.changelog]) + 1
+        self.engine.wake()
+
+    def _batches(self, producer: PartitionProducer, commit: Commit) -> dict[str, Any]:
+        batches: dict[str, Any] = {}
+        if commit.cells:
+            append = batches.setdefault(self.changelog, producer.batch()).append
+            for key, value in commit.cells:
+                append(key, value)
+        for record in commit.outgoing:
+            topic = topic_name(self.engine.settings, self.domain, record.role)
+            batch = batches.get(topic)
+            if batch is None:
+                batch = batches[topic] = producer.batch()
+            batch.append(record.key, record.value, record.headers)
+        return batches
+
+    # -- the order *revoked* -----------------------------------------------------------------------------------------
+
+    async def revoke(self) -> None:
+        """Let the partition go: what was folded is committed, or forgotten; its rows are parked, and not served."""
+        reach("revoked.begun")
+        # 1 Stop taking batches: slices that are on their way belong to a former epoch from here on.
+        was_live = self.live
+        self.epoch += 1
+        self.state = State.PARKED
+        reach("revoked.stopped")
+        # 2 Commit what is done (a running commit ends first; the loop makes one more turn).
+        try:
+            await self._last_commit(was_live=was_live)
+            reach("revoked.committed")
+            # 3 Release the producer; the rows stay, parked, in case the partition comes straight back.
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                await producer.release()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the rows must not outlive it; `on_done` judges it
+            log.warning("%r: its last commit failed (%s): the next owner folds those records again", self, error)
+            await self._lose()
+        self.state = State.PARKED
+        reach("revoked.released")
+
+    async def _last_commit(self, *, was_live: bool) -> None:
+        run, self._run = self._run, None
+        self._revoking.set()
+        if run is None:
+            return
+        if not was_live:
+            run.cancel()  # a restore, or a pause between attempts: nothing to save
+        done, _ = await asyncio.wait([run], timeout=REVOKE_SECONDS)
+        if not done:
+            run.cancel()
+            raise TimeoutError(f"no answer within {REVOKE_SECONDS} s")
+        if was_live and not run.cancelled():
+            run.result()
+            if self.task is None:
+                raise GenerationError("the rows were lost on the way")
+        elif not was_live:
+            await self._lose()
+
+    def drop(self) -> None:
+        """4 Drop the rows of a partition that did not come back."""
+        self.task = None
+        reach("revoked.dropped")
+
+
+def now_ms() -> int:
+    """The wall clock, ms since the epoch. Folds and timers get it passed in."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,128 @@
+"""The transactional producer of one (domain, partition).
+
+Starting it fences whoever held its transactional id before: the broker aborts their open transaction and refuses
+their later writes. There is no way back from a failure: the producer is given up, a new one is fenced, rows are
+restored.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.client import CoordinationType
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.producer.sender import EndTxnHandler
+
+MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; one cell is far smaller
+STOP_SECONDS = 5
+
+
+class UnansweredEndTxnError(ProducerFenced):  # type: ignore[misc]
+    """The broker did not answer EndTxn, so nobody knows whether the transaction was committed.
+
+    aiokafka would repeat the request, and a late first one could then end the *next* transaction (KAFKA-17754). A
+    subclass of ProducerFenced, because aiokafka's sender lets that one through and stops: this producer is finished.
+    """
+
+
+class StrictEndTxnHandler(EndTxnHandler):  # type: ignore[misc]
+    """aiokafka's handler, except that no answer is fatal. (An answer that says "not now" is repeated as before.)"""
+
+    async def do(self, node_id: int) -> bool:
+        """Send EndTxn once; True if it is done, False to try again after an answer that allows it."""
+        try:
+            answer = await self._sender.client.send(node_id, self.create_request(), group=self.group)
+        except KafkaError as error:
+            raise UnansweredEndTxnError(f"EndTxn was not answered: {error!r}") from error
+        backoff = self.handle_response(answer)
+        if backoff is None:
+            return True
+        await asyncio.sleep(backoff)
+        return False
+
+
+class Batch:
+    """Records for one topic, packed into as few produce batches as they fit."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._builder = producer.create_batch()
+        self.builders = [self._builder]
+
+    def append(self, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> None:
+        """Add a record, in order."""
+        while self._builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
+            self._builder.close()
+            self._builder = self._producer.create_batch()
+            self.builders.append(self._builder)
+
+
+class PartitionProducer:
+    """A fenced producer that writes to one partition number of several topics, in transactions."""
+
+    def __init__(self, kafka: Mapping[str, Any], transactional_id: str, partition: int, timeout_seconds: float) -> None:
+        self.transactional_id = transactional_id
+        self.partition = partition
+        self._producer = AIOKafkaProducer(
+            **kafka,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=round(timeout_seconds * 1000),
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=max(1_000, round(timeout_seconds * 1000)),
+        )
+        sender = self._producer._sender  # noqa: SLF001 - see StrictEndTxnHandler; tests/app/test_insides.py watches it
+        sender._do_txn_commit = self._end_transaction  # noqa: SLF001
+
+    async def _end_transaction(self, result: Any) -> None:
+        # aiokafka's Sender._do_txn_commit with the strict handler in the place of its own.
+        sender, manager = self._producer._sender, self._producer._txn_manager  # noqa: SLF001
+        await sender._message_accumulator.flush_for_commit()  # noqa: SLF001
+        if manager.is_empty_transaction():
+            manager.complete_transaction()
+            return
+        node_id = await sender._find_coordinator(CoordinationType.TRANSACTION, manager.transactional_id)  # noqa: SLF001
+        await StrictEndTxnHandler(sender, result).do(node_id)
+
+    async def fence(self) -> None:
+        """Shut a former owner out: its open transaction is over when this returns, its later writes are refused."""
+        await self._producer.start()
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        await self._producer.begin_transaction()
+
+    def batch(self) -> Batch:
+        """An empty batch of records."""
+        return Batch(self._producer)
+
+    async def send(self, topic: str, batch: Batch) -> list["asyncio.Future[Any]"]:
+        """Hand a batch to the sender; the futures resolve on delivery."""
+        sent = []
+        for builder in batch.builders:
+            builder.close()
+            sent.append(await self._producer.send_batch(builder, topic, partition=self.partition))
+        return sent
+
+    async def add_offset(self, source: str, offset: int, group: str) -> None:
+        """Make the source offset part of the transaction."""
+        await self._producer.send_offsets_to_transaction({TopicPartition(source, self.partition): offset}, group)
+
+    async def commit(self) -> None:
+        """Commit; on return all of it is visible. Any error leaves it unknown: fence anew and look."""
+        await self._producer.commit_transaction()
+
+    async def release(self) -> None:
+        """Close the connections. An open transaction is left to the next fence, or to its timeout."""
+        # Never flush: what a failed transaction still holds must not reach the log under a later one.
+        self._producer._message_accumulator.fail_all(ProducerFenced("released"))  # noqa: SLF001
+        try:
+            await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
+        except (TimeoutError, KafkaError):
+            await self._producer.client.close()
+
+
+def delivered_to(metadata: Iterable[Any], batch: Batch) -> int:
+    """The offset after the last record of a delivered batch, from the answers to its produce requests."""
+    last = list(metadata)[-1]
+    return int(last.offset) + int(batch.builders[-1].record_count())

@@ -1,0 +1,90 @@
+"""All partitions' totals and top lists, held by every worker: a reader of the totals topics.
+
+They are compacted and tiny (two records per partition), so that a global view is a merge of a few values in memory.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import orjson
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.engine.fetch import reader
+from app.settings import Settings
+from app.topology import topic_name
+from tables.domain import Domain
+from tables.event import OUTCOMES
+from tables.top import merge
+
+log = logging.getLogger("tidemark.engine")
+
+RETRY_SECONDS = 1.0
+
+
+class TotalsReader:
+    """Follows the totals topics. `complete` tells that it has caught up with what was there when it started."""
+
+    def __init__(self, settings: Settings, domains: Iterable[Domain]) -> None:
+        self._settings = settings
+        self._domains = {topic_name(settings, domain, "totals"): domain for domain in domains}
+        self._totals: dict[tuple[str, int], Any] = {}
+        self._tops: dict[tuple[str, int], dict[str, list[tuple[str, int]]]] = {}
+        self.complete = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read until cancelled; a broker that cannot be reached is tried again."""
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, OSError) as error:
+                log.warning("the totals cannot be read: %s; trying again", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self) -> None:
+        consumer = reader(self._settings.kafka())
+        await consumer.start()
+        try:
+            partitions = [
+                TopicPartition(topic, number) for topic in self._domains for number in range(self._settings.partitions)
+            ]
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            ends = await consumer.end_offsets(partitions)
+            while True:
+                for partition, records in (await consumer.getmany(timeout_ms=200)).items():
+                    for record in records:
+                        self._take(partition, record)
+                if not self.complete.is_set():
+                    behind = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
+                    if not behind:
+                        self.complete.set()
+        finally:
+            with suppress(KafkaError):
+                await consumer.stop()
+
+    def _take(self, partition: TopicPartition, record: Any) -> None:
+        domain = self._domains[partition.topic]
+        body = orjson.loads(record.value) if record.value else None
+        where = domain.name, partition.partition
+        if record.key.endswith(b"/top"):
+            self._tops[where] = {name: [(e, v) for e, v in best] for name, best in (body or {}).items()}
+        elif body is not None:
+            body["outcomes"] = [body["outcomes"][name] for name in OUTCOMES]
+            self._totals[where] = msgspec.convert(body, type=domain.totals)
+
+    def totals(self, domain: Domain) -> Any:
+        """The domain's totals, merged over all partitions."""
+        merged = domain.totals()
+        for (name, _), totals in self._totals.items():
+            if name == domain.name:
+                merged.merge(totals)
+        return merged
+
+    def top(self, domain: Domain, name: str) -> list[tuple[str, int]]:
+        """One of the domain's lists of the best, merged over all partitions."""
+        return merge(tops.get(name, []) for (owner, _), tops in self._tops.items() if owner == domain.name)

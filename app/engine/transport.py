@@ -1,0 +1,209 @@
+"""Faust's transport, handing agents whole slices of a partition's records.
+
+The scheme is `tidemark://`. Agents stay Faust agents: `async for event in stream.events()`; the value of an event is a
+`Slice`. What Faust would do with offsets, acknowledgements and commits, the engine does (`owned.py`).
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from aiokafka import TopicPartition
+from faust.serializers.schemas import Schema
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from faust.types.tuples import TP, ConsumerMessage
+
+from app.engine import fetch
+from app.engine.engine import Engine
+from app.engine.owned import Owned, Slice
+
+SCHEME = "tidemark"
+# Folded without an await in between: 1,000 x 3-5 us = 3-5 ms during which no view is answered.
+SLICE_RECORDS = 1_000
+# How long one fetch waits for records. Partitions that become live meanwhile join the next fetch.
+FETCH_SECONDS = 0.2
+
+
+class SliceSchema(Schema):
+    """Leaves a slice as it is: decoding is the fold's business."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        """Faust's hook: the decoder of a message."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001 - Faust's signature
+            return app.create_event(message.key, message.value, message.headers, message)
+
+        return decode
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread around the group's aiokafka consumer."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        fetch.install()
+        consumer = super()._create_worker_consumer(transport)
+        # Faust reads committed records only in its own exactly-once mode, and waits 1.5 s for an empty fetch.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
+        consumer._fetch_max_wait_ms = 500  # noqa: SLF001
+        consumer._key_deserializer = fetch.PARSED  # noqa: SLF001
+        return consumer
+
+    async def committed_offset(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset."""
+        offset: int | None = await self.call_thread(self._ensure_consumer().committed, partition)
+        return offset
+
+    async def position(self, tp: TP, offset: int) -> None:  # type: ignore[override]
+        """Not Faust's: seek, on the consumer's own thread."""
+        await self.call_thread(self._seek_now, tp, offset)
+
+    async def _seek_now(self, tp: TP, offset: int) -> None:
+        self._ensure_consumer().seek(TopicPartition(tp.topic, tp.partition), offset)
+
+    async def pause(self, partitions: Iterable[TP]) -> None:
+        """Stop the client from prefetching partitions that nobody will ask for."""
+        await self.call_thread(self._pause_now, [TopicPartition(tp.topic, tp.partition) for tp in partitions])
+
+    async def _pause_now(self, partitions: list[TopicPartition]) -> None:
+        self._ensure_consumer().pause(*partitions)
+
+    def high_watermark(self, tp: TP) -> int | None:
+        """The end of a source partition as of the last fetch."""
+        consumer = self._ensure_consumer()
+        partition = TopicPartition(tp.topic, tp.partition)
+        if partition not in consumer.assignment():
+            return None
+        highwater: int | None = consumer.highwater(partition)
+        return highwater
+
+
+class Consumer(driver.Consumer):
+    """Faust's consumer: fetches for the partitions that are live, and hands their records on in slices."""
+
+    _thread: ConsumerThread
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def engine(self) -> Engine:
+        """The app's engine."""
+        engine: Engine = self.app.engine
+        return engine
+
+    # -- the group, for the engine -----------------------------------------------------------------------------------
+
+    @property
+    def generation(self) -> int:
+        """The generation of the present assignment; -1 while there is none."""
+        return -1 if self.app.rebalancing_now else int(self.app.consumer_generation_id)
+
+    async def committed_offset(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset."""
+        return await self._thread.committed_offset(partition)
+
+    def lag_records(self, owned: Owned) -> int | None:
+        """High watermark minus the next offset to fold, in records; None while unknown."""
+        high_watermark = self._thread.high_watermark(TP(owned.source, owned.partition))
+        if owned.task is None or high_watermark is None:
+            return None
+        return max(0, high_watermark - owned.task.position)
+
+    # -- fetching ----------------------------------------------------------------------------------------------------
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 - Faust's own loop does so
+            if not self.flow_active:
+                await self.wait(self.can_resume_flow)
+                continue
+            wanted = await self._seek_live()
+            if not wanted:
+                self.engine.work.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.engine.work.wait(), FETCH_SECONDS)
+                continue
+            records = await self._getmany(active_partitions=set(wanted), timeout=FETCH_SECONDS)
+            for partition, fetched in records.items():
+                tp = TP(partition.topic, partition.partition)
+                await self._hand_over(tp, *wanted[tp], fetched)
+
+    async def _seek_live(self) -> dict[TP, tuple[Owned, int]]:
+        """The partitions to fetch for, with their epochs; those that were restored are sought to their position first.
+
+        Seeking and fetching take turns in this one loop, so records from before a seek are never taken for later ones.
+        """
+        wanted = {}
+        for (topic, partition), owned in list(self.engine.owned.items()):
+            if not owned.wants_records:
+                continue
+            tp, epoch = TP(topic, partition), owned.epoch
+            if owned.seek_to is not None:
+                offset, owned.seek_to = owned.seek_to, None
+                await self._thread.position(tp, offset)
+            wanted[tp] = owned, epoch
+        return wanted
+
+    async def _hand_over(self, tp: TP, owned: Owned, epoch: int, records: list[Any]) -> None:
+        for first in range(0, len(records), SLICE_RECORDS):
+            if owned.epoch != epoch:
+                return  # lost or revoked meanwhile; it will be sought to where its rows end
+            part = records[first : first + SLICE_RECORDS]
+            slice_ = Slice(owned, epoch, owned.handed_over, part)
+            last = part[-1]
+            owned.handed_over = last.offset + 1
+            # The stream silently drops messages of another generation; a queue of slices full, this waits.
+            message = ConsumerMessage(
+                tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type, (), None, slice_,
+                None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+            )  # fmt: skip
+            await self.callback(message)
+
+    # -- what Faust would do, and the engine does --------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Commit and park before the base class forgets everything."""
+        await self.engine.revoked()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Changelogs are read by restores, each with a consumer of its own: the group's must not fetch them too."""
+        await self._thread.pause(tp for tp in assigned if tp.topic not in self.engine.domains)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
+        """Offsets are committed by the partitions' transactions; here only Faust's acknowledgements are forgotten."""
+        self._acked.clear()
+        self._acked_index.clear()
+        return False
+
+    async def wait_empty(self) -> None:
+        """Let all partitions go: the app is stopping."""
+        await self.engine.revoked()
+
+    async def on_stop(self) -> None:
+        """Nothing is left to commit: `wait_empty` came first."""
+        await self.engine.revoked()
+        await self.engine.offsets.stop()
+        self.transport._topic_waiters.clear()  # noqa: SLF001 - as the driver does
+
+    async def perform_seek(self) -> None:
+        """Seeking is `_seek_live`'s."""
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's livelock detector looks at acknowledgements that we do not use; /health/ready looks at ours."""
+
+    async def create_topic(self, topic: str, *_args: Any, **_options: Any) -> None:
+        """Topics are created, with their policies, by `tidemark topics create`."""
+
+
+class Transport(driver.Transport):
+    """The transport of the scheme `tidemark://`."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer
+
+
+def register() -> None:
+    """Make the scheme known to Faust also where the distribution's entry points are not installed."""
+    TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

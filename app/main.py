@@ -1,0 +1,129 @@
+"""The composition root: `build(settings)` makes the Faust app. `faust -A app.main worker` runs it."""
+
+import logging
+from typing import Any
+
+import faust
+from faust.auth import SASLCredentials, SSLCredentials
+from yarl import URL
+
+from app import topology
+from app.engine import failpoints, transport
+from app.engine.engine import Engine
+from app.engine.recovery import TableManager
+from app.engine.totals import TotalsReader
+from app.settings import Settings, load
+from tables import DOMAINS
+
+log = logging.getLogger("tidemark")
+
+MAX_POLL_RECORDS = 10_000  # per fetch: ten slices; more only keeps other partitions waiting
+FETCH_BYTES = 4 * 1024 * 1024  # per partition and fetch
+QUEUED_SLICES = 4  # between the transport and an agent: enough that neither waits for the other
+
+
+class App(faust.App):  # type: ignore[misc]
+    """The Faust app with its engine."""
+
+    engine: Engine
+    totals: TotalsReader
+    settings_of_tidemark: Settings
+
+    @property
+    def rebalancing_now(self) -> bool:
+        """Whether partitions are on the move."""
+        return bool(self.rebalancing)
+
+    async def on_start(self) -> None:
+        """Refuse to start on topics that are not as they have to be."""
+        await topology.verify(self.settings_of_tidemark, DOMAINS)
+        await self.engine.offsets.start()
+        await super().on_start()
+
+
+def build(settings: Settings) -> App:
+    """The Faust app of an installation: one agent and one table per domain, the engine, the web views.
+
+    Args:
+        settings: with `bootstrap_servers` filled in.
+
+    Raises:
+        ValueError: when a failpoint is armed that does not exist.
+    """
+    failpoints.check()
+    transport.register()
+    app = App(settings.application_id, **_faust_settings(settings))
+    app.settings_of_tidemark = settings
+    app.engine = Engine(settings, DOMAINS)
+    app.engine.group = app.consumer
+    app.engine.crash = app.crash
+    app.totals = TotalsReader(settings, DOMAINS)
+    for source, domain in app.engine.domains.items():
+        # A real Faust table: it declares its changelog and takes part in the assignment. The engine keeps its rows.
+        app.Table(domain.name, partitions=settings.partitions, key_type=bytes, value_type=bytes)
+        topic = app.topic(source, schema=transport.SliceSchema(), key_type=bytes, value_type=bytes)
+        app.agent(topic, name=f"{domain.name}")(_fold)
+    app.task(app.totals.run)
+    return app
+
+
+async def _fold(stream: Any) -> None:
+    """The agent of every domain: fold slice after slice."""
+    async for event in stream.events():
+        event.value.fold()
+
+
+def _faust_settings(settings: Settings) -> dict[str, Any]:
+    servers = settings.bootstrap_servers.split(",")
+    return {
+        "broker": [URL(f"{transport.SCHEME}://{server}") for server in servers],
+        "broker_credentials": _credentials(settings),
+        "store": "memory://",
+        "version": 1,
+        "topic_partitions": settings.partitions,
+        "topic_replication_factor": settings.replication,
+        "topic_disable_leader": True,
+        "topic_allow_declare": False,
+        "table_standby_replicas": 0,
+        "broker_commit_interval": 1.0,  # only clears Faust's own acknowledgements
+        "broker_max_poll_records": MAX_POLL_RECORDS,
+        "consumer_max_fetch_size": FETCH_BYTES,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": settings.instance_id or None,
+        "broker_session_timeout": settings.session_timeout_seconds,
+        "broker_heartbeat_interval": settings.session_timeout_seconds / 6,
+        "broker_rebalance_timeout": settings.session_timeout_seconds * 2,
+        "stream_buffer_maxsize": QUEUED_SLICES,
+        "stream_recovery_delay": 0.0,
+        "stream_wait_empty": True,
+        "web_host": settings.web_host,
+        "web_bind": settings.web_host,
+        "web_port": settings.web_port,
+        "canonical_url": settings.advertised_url,
+        "TableManager": TableManager,
+        "autodiscover": False,
+    }
+
+
+def _credentials(settings: Settings) -> Any:
+    if settings.security_protocol.startswith("SASL"):
+        return SASLCredentials(
+            mechanism=settings.sasl_mechanism,
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            ssl_context=settings.ssl_context() if settings.security_protocol == "SASL_SSL" else None,
+        )
+    if settings.security_protocol == "SSL":
+        return SSLCredentials(settings.ssl_context())
+    return None
+
+
+
+
+
+def __getattr__(name: str) -> Any:
+    """`app.main.app`, made when it is first asked for: importing this module reads no settings and opens nothing."""
+    if name == "app":
+        made = globals()["app"] = build(load())
+        return made
+    raise AttributeError(name)

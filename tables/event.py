@@ -1,0 +1,61 @@
+"""Events: what a record's bytes decode to, and how a record can end.
+
+Times are ISO 8601 on the wire and integer milliseconds since the epoch (UTC) inside: integers compare, merge and
+encode the same everywhere.
+"""
+
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Annotated
+
+import msgspec
+
+DAY_MS = 86_400_000  # 24 x 60 x 60 x 1000
+FUTURE_MS = DAY_MS  # an event more than a day ahead of now is a broken clock, not news
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+"""An identifier inside an event. 256 bounds the size of every changelog key and cell made of it."""
+
+
+class Outcome(IntEnum):
+    """How one record ended; every record has exactly one. The value is its place in ``Totals.outcomes``."""
+
+    APPLIED = 0
+    DUPLICATE = 1
+    LATE = 2
+    INVALID = 3
+    MISROUTED = 4
+
+
+OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+
+
+class Event(msgspec.Struct, gc=False):
+    """The base of every domain's events. Unknown fields are tolerated: producers may be newer than we are."""
+
+
+def millis(at: datetime) -> int:
+    """Milliseconds since the epoch; a time without a zone is UTC."""
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return round(at.timestamp() * 1000)
+
+
+def iso(at_ms: int) -> str:
+    """ISO 8601 in UTC, always with milliseconds and ``Z``: answers and snapshots sort as text."""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+
+
+_days: dict[int, str] = {}
+
+
+def day_of(at_ms: int) -> str:
+    """The UTC date of a time, as ``YYYY-MM-DD``. Remembered: live traffic falls on a handful of days."""
+    number = at_ms // DAY_MS
+    day = _days.get(number)
+    if day is None:
+        if len(_days) > 4096:  # noqa: PLR2004 - eleven years of days; a bound, so that hostile times cannot fill memory
+            _days.clear()
+        day = _days[number] = datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")
+    return day

@@ -1,0 +1,49 @@
+"""The one place where an event changes anything."""
+
+from typing import Any
+
+from tables.event import Outcome
+from tables.row import Row
+from tables.table import Table
+
+APPLIED = Outcome.APPLIED
+
+
+def fold(table: Table, key: bytes, event: Any, at: int, offset: int) -> Outcome:
+    """Fold one decoded, routed event into its row.
+
+    Args:
+        table: the partition of the table that the event belongs to.
+        key: the record's key; `domain.entity(event)` encoded.
+        event: an event of the table's domain.
+        at: the event's time, ms since the epoch.
+        offset: the record's offset in the source partition.
+
+    Returns:
+        APPLIED, DUPLICATE or LATE. Unless APPLIED, nothing has changed (but the caller's count of outcomes).
+    """
+    domain = table.domain
+    row = table.rows.get(key)
+    if row is None:
+        row = Row(table, domain.entity(event), domain.head())
+        outcome = domain.reduce(row, event, at, table.totals)
+        if outcome is not APPLIED:
+            return outcome
+        table.insert(key, row)
+    else:
+        outcome = domain.reduce(row, event, at, table.totals)
+        if outcome is not APPLIED:
+            return outcome
+        table.rows.move_to_end(key)
+    head = row.head
+    head.revision += 1
+    head.offset = offset
+    if at > head.at:
+        head.at = at
+        if at > table.totals.at:
+            table.totals.at = at
+    row.touch()
+    if head.pending and not row.scheduled:
+        row.scheduled = True
+        table.pending.append(row)
+    return outcome
