@@ -37,7 +37,7 @@ class Table:
         self.totals: Any = domain.totals()
         self.totals_changed = False
         self.tops = {top.name: TopList() for top in domain.tops}
-        self.names = SortedKeyList(key=str.casefold) if domain.searchable else None
+        self.names = SortedKeyList(key=lambda name: (name.casefold(), name)) if domain.searchable else None
         self.dirty: list[Row] = []
         self.pending: list[Row] = []  # rows that owe a snapshot and are in no timer yet
         self.buried: list[str] = []  # entities put away since the last take

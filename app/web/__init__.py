@@ -1,0 +1,16 @@
+"""The web views: what a worker's statistics look like from outside, on Faust's own port.
+
+Routes come from the domains' declarations, so a new domain needs no change here. Every answer says how fresh it is;
+every refusal has one shape; a view asked at the wrong worker is answered by the right one.
+
+- `server.py`     puts everything together; Faust's web server with our application in the place of its own pages
+- `views.py`      the declared views: one entity, top lists, totals
+- `search.py`     the declared searches, merged over all workers
+- `status.py`     what all workers are doing; liveness and readiness
+- `answers.py`    one envelope, one error shape, one encoding
+- `parameters.py` the parameters of a request, checked against their declarations
+- `worker.py`     what the views read of their worker, and where the other workers are
+- `peers.py`      asking other workers
+- `security.py`   token, log-in, limits, headers
+- `assets.py`     the dashboard's pages and static files
+"""

@@ -1,0 +1,100 @@
+"""The dashboard's pages and static files, read once and served from memory.
+
+A page is a fragment of HTML in `static/pages/` set into `frame.html` when the worker starts; nothing of a request ever
+gets into it. What is shown comes from the API by script, which writes text, never markup.
+"""
+
+import gzip
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from aiohttp import web
+
+from app.web.answers import COMPRESSED_BYTES, knows
+
+STATIC = Path(__file__).parent / "static"
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".md": "text/markdown",
+    ".svg": "image/svg+xml",
+}
+
+
+class PageFile(NamedTuple):
+    """A page: where it is, its fragment and script (`<name>.html`, `<name>.js`), and what navigation calls it."""
+
+    path: str
+    name: str
+    title: str
+    navigation: str = ""
+
+
+PAGES = (
+    PageFile("/", "overview", "Overview", "Overview"),
+    PageFile("/players", "players", "Players", "Players"),
+    PageFile("/players/{entity:[^/]+}", "player", "Player"),
+)
+
+
+class Asset:
+    """A file as it is sent: its bytes, compressed ones where that is worth it, and their tag."""
+
+    def __init__(self, body: bytes, content_type: str) -> None:
+        self._body = body
+        self._type = content_type
+        self._gzipped = gzip.compress(body, mtime=0) if len(body) >= COMPRESSED_BYTES else None
+        self._tag = blake2b(body, digest_size=16).hexdigest()
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """Send the file, unless the client has it."""
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        body = self._body
+        if knows(request, self._tag):
+            response = web.Response(status=304, headers=headers)
+        else:
+            if self._gzipped and "gzip" in request.headers.get("Accept-Encoding", "").lower():
+                body, headers["Content-Encoding"] = self._gzipped, "gzip"
+            response = web.Response(body=body, content_type=self._type, charset="utf-8", headers=headers)
+        response.etag = self._tag
+        return response
+
+
+def files(root: Path = STATIC) -> Mapping[str, Asset]:
+    """Every static file by its path below `/static/`; looked up by name, so no path leads out of the folder."""
+    return {
+        path.relative_to(root).as_posix(): Asset(path.read_bytes(), TYPES[path.suffix])
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.parent.name != "pages"
+    }
+
+
+def pages(root: Path = STATIC) -> Iterator[tuple[str, Asset]]:
+    """Every page with its path, the log-in form included."""
+    read = {path.stem: path.read_text("utf-8") for path in (root / "pages").glob("*.html")}
+    links = "\n".join(f'<li><a href="{page.path}">{page.navigation}</a></li>' for page in PAGES if page.navigation)
+    for page in PAGES:
+        parts = {"title": page.title, "script": page.name, "links": links, "main": read[page.name]}
+        whole = read["frame"]
+        for name, part in parts.items():
+            whole = whole.replace(f"<!-- {name} -->", part)
+        yield page.path, Asset(whole.encode(), TYPES[".html"])
+    yield "/login", Asset(read["login"].encode(), TYPES[".html"])
+
+
+def routes() -> Iterator[web.RouteDef]:
+    """The routes of pages and files."""
+    for path, page in pages():
+        yield web.get(path, page.serve)
+    assets = files()
+
+    async def serve(request: web.Request) -> web.Response:
+        asset = assets.get(request.match_info["path"])
+        if asset is None:
+            raise web.HTTPNotFound
+        return await asset.serve(request)
+
+    yield web.get("/static/{path:.+}", serve)

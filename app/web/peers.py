@@ -1,0 +1,94 @@
+"""Asking other workers: the owner of an entity for its answer, all of them for their part of one.
+
+A request that one worker sends to another carries `x-tidemark-forwarded`; whoever gets it answers from its own
+partitions or refuses, and never asks on, so that two workers that disagree about an owner do not ask each other for
+ever. Workers share one token. Their addresses come from the group's assignment: who may join the group is trusted.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, web
+from yarl import URL
+
+from app.web.answers import unavailable
+from app.web.worker import Worker
+from tables.domain import Domain
+
+log = logging.getLogger("tidemark.web")
+
+FORWARDED = "x-tidemark-forwarded"
+SECONDS = 2.0  # for an answer: a view takes milliseconds, so whoever needs longer is not well
+PASSED_ON = ("Accept-Encoding", "If-None-Match")
+RELAYED = ("Cache-Control", "Content-Encoding", "Content-Type", "ETag", "Retry-After", "Vary")
+
+
+class Peers:
+    """The other workers."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._session: ClientSession | None = None
+
+    async def run(self, _app: web.Application) -> AsyncIterator[None]:
+        """Keep one session of connections while the application runs."""
+        # Bodies are relayed as they come, compressed ones too.
+        timeout = ClientTimeout(total=SECONDS)
+        async with ClientSession(timeout=timeout, auto_decompress=False, cookie_jar=DummyCookieJar()) as session:
+            self._session = session
+            yield
+            self._session = None
+
+    async def forward(self, request: web.Request, domain: Domain, entity: str) -> web.Response:
+        """The owner's answer about an entity, as it is.
+
+        Raises:
+            RefusedError: 503, when the owner is unknown or does not answer.
+        """
+        owner = self._worker.owner_of(domain, entity)
+        if owner is None or owner == self._worker.url or is_forwarded(request):
+            raise unavailable("owner_unknown", f"the owner of this {domain.entity_name} is being settled")
+        headers = {"Accept-Encoding": "identity"}
+        headers |= {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        try:
+            status, relayed, body = await self._get(request, owner, headers)
+        except (ClientError, TimeoutError) as error:
+            log.info("%s does not answer: %r", owner, error)
+            raise unavailable("owner_silent", f"the owner of this {domain.entity_name} does not answer") from error
+        if status == web.HTTPUnauthorized.status_code:
+            raise unavailable("owner_refuses", "the owner refuses our token: all workers need the same web_token")
+        return web.Response(status=status, body=body, headers=relayed)
+
+    async def ask_all(self, request: web.Request) -> list[bytes]:
+        """What all other workers say to the same request; nothing of those that do not answer with 200."""
+        if is_forwarded(request):
+            return []
+        answers = await asyncio.gather(*(self._ask(request, url) for url in self._worker.others()))
+        return [answer for answer in answers if answer is not None]
+
+    async def _ask(self, request: web.Request, url: str) -> bytes | None:
+        try:
+            status, _, body = await self._get(request, url, {"Accept-Encoding": "identity"})
+        except (ClientError, TimeoutError) as error:
+            log.info("%s does not answer: %r", url, error)
+            return None
+        return body if status == web.HTTPOk.status_code else None
+
+    async def _get(self, request: web.Request, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        if self._session is None:
+            raise ClientError("stopping")
+        token = self._worker.settings.web_token.get_secret_value()
+        headers[FORWARDED] = "1"
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        # The path as it was sent: decoding it would lose the difference between a/b and a%2Fb.
+        target = URL(url + request.rel_url.raw_path_qs, encoded=True)
+        async with self._session.get(target, headers=headers, allow_redirects=False) as answer:
+            relayed = {name: answer.headers[name] for name in RELAYED if name in answer.headers}
+            return answer.status, relayed, await answer.read()
+
+
+def is_forwarded(request: web.Request) -> bool:
+    """Whether another worker asks."""
+    return FORWARDED in request.headers

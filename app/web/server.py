@@ -1,0 +1,70 @@
+"""Puts the web views together, and Faust's web server with our application in the place of its own pages."""
+
+from typing import Any
+
+from aiohttp import web
+from faust.web.drivers import DRIVERS
+from faust.web.drivers.aiohttp import Web as FaustWeb
+
+from app.web import assets, views
+from app.web.peers import Peers
+from app.web.security import BODY_LIMIT, Guard, add_headers, limit_sizes, shape_errors
+from app.web.status import Status
+from app.web.worker import Worker
+
+SCHEME = "tidemark"
+SHUTDOWN_SECONDS = 2  # for answers that are on their way when the worker stops; they take milliseconds
+
+
+def application(worker: Worker) -> web.Application:
+    """All routes of a worker."""
+    guard = Guard(worker.settings.web_token.get_secret_value())
+    peers = Peers(worker)
+    status = Status(worker, peers)
+    app = web.Application(middlewares=[shape_errors, limit_sizes, guard.check], client_max_size=BODY_LIMIT)
+    app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(peers.run)
+    app.add_routes(
+        [
+            web.get("/health/live", status.live),
+            web.get("/health/ready", status.ready),
+            web.get("/api/v1", status.index),
+            web.get("/api/v1/status", status.status),
+            web.post("/login", guard.log_in),
+            *views.routes(worker, peers),
+            *assets.routes(),
+        ]
+    )
+    return app
+
+
+class Web(FaustWeb):  # type: ignore[misc]
+    """Faust's web server. Its own pages (`/`, `/table`, `/router`, ...) are off: they know no token."""
+
+    default_blueprints = ()
+    production_blueprints = ()
+    debug_blueprints = ()
+    optional_blueprints = ()
+
+    def init_server(self) -> None:
+        """Serve our application."""
+        super().init_server()
+        self.web_app = application(worker_of(self.app))
+        self._runner = web.AppRunner(self.web_app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+
+
+def worker_of(app: Any) -> Worker:
+    """What the views read of a Faust app made by `app.main.build`."""
+    return Worker(
+        settings=app.settings_of_tidemark,
+        domains=tuple(app.engine.domains.values()),
+        engine=app.engine,
+        totals=app.totals,
+        distribution=app.assignor.tables_metadata,
+        lag_records=app.consumer.lag_records,
+    )
+
+
+def register() -> None:
+    """Make the scheme `tidemark://` known as a web driver, as `engine.transport` does for itself."""
+    DRIVERS.aliases[SCHEME] = f"{__name__}:Web"

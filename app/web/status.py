@@ -1,0 +1,168 @@
+"""What all workers are doing; whether this one lives, and whether it is ready.
+
+The status is merged like a search: every worker reports its own partitions. A partition that nobody reports is shown
+as `unknown`. Outcomes come from the totals, so they are exact over restarts: consumed = the sum of all outcomes.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from app.engine.owned import Owned
+from app.web.answers import respond, unavailable
+from app.web.parameters import asked
+from app.web.peers import Peers, is_forwarded
+from app.web.views import parameters_of
+from app.web.worker import Worker
+from tables.domain import Domain
+from tables.event import OUTCOMES, iso
+
+UNKNOWN = "unknown"
+
+
+class PartitionStatus(msgspec.Struct):
+    """One partition, as its owner reports it."""
+
+    domain: str
+    partition: int
+    worker: str | None
+    state: str = UNKNOWN
+    rows: int | None = None
+    position: int | None = None
+    lag_records: int | None = None
+    error: str = ""
+
+
+class WorkerStatus(msgspec.Struct):
+    """One worker's report."""
+
+    url: str
+    version: str
+    reasons: list[str]
+    partitions: list[PartitionStatus]
+
+
+def version_of_tidemark() -> str:
+    """The installed version; a checkout that was never installed has none."""
+    try:
+        return version("tidemark")
+    except PackageNotFoundError:
+        return "unreleased"
+
+
+class Status:
+    """The handlers about the workers themselves."""
+
+    def __init__(self, worker: Worker, peers: Peers) -> None:
+        self._worker = worker
+        self._peers = peers
+        self._version = version_of_tidemark()
+
+    async def live(self, _request: web.Request) -> web.Response:
+        """200: the process runs and its event loop turns."""
+        return web.json_response({"status": "live"}, headers={"Cache-Control": "no-store"})
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """200 when every view of this worker answers, else 503 with the reasons."""
+        reasons = self._reasons()
+        if reasons:
+            raise unavailable("not_ready", "this worker is not ready", reasons=reasons)
+        return web.json_response({"status": "ready"}, headers={"Cache-Control": "no-store"})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """All workers, all partitions, all outcomes."""
+        asked(request.query, ())
+        own = self._report()
+        if is_forwarded(request):
+            return web.Response(body=msgspec.json.encode(own), content_type="application/json")
+        reports = [own, *_reports(await self._peers.ask_all(request))]
+        answered = {report.url for report in reports}
+        totals = [(domain, self._worker.totals.totals(domain)) for domain in self._worker.domains]
+        body = {
+            "version": self._version,
+            "application": self._worker.settings.application_id,
+            "worker": self._worker.url,
+            "ready": all(not report.reasons for report in reports),
+            "workers": [
+                {"url": report.url, "version": report.version, "reasons": report.reasons} for report in reports
+            ],
+            "silent_workers": [url for url in self._worker.others() if url not in answered],
+            "domains": [domain_status(domain, total) for domain, total in totals],
+            "partitions": msgspec.to_builtins(self._partitions(reports)),
+        }
+        return respond(request, body, at=max((total.at for _, total in totals), default=0))
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Every declared view with its parameters."""
+        asked(request.query, ())
+        views = [
+            {
+                "domain": domain.name,
+                "path": view.path.replace("{entity}", f"{{{domain.entity_name}}}"),
+                "about": view.about,
+                "parameters": [msgspec.to_builtins(parameter) for parameter in parameters_of(view)],
+            }
+            for domain in self._worker.domains
+            for view in domain.views
+        ]
+        return respond(request, {"version": self._version, "views": views}, at=0)
+
+    def _reasons(self) -> list[str]:
+        reasons = self._worker.engine.reasons_not_ready()
+        if not self._worker.totals.complete.is_set():
+            reasons.append("the totals of all partitions are still being read")
+        return reasons
+
+    def _report(self) -> WorkerStatus:
+        engine = self._worker.engine
+        partitions = [self._partition(owned) for domain in self._worker.domains for owned in engine.of_domain(domain)]
+        return WorkerStatus(self._worker.url, self._version, self._reasons(), partitions)
+
+    def _partition(self, owned: Owned) -> PartitionStatus:
+        status = PartitionStatus(
+            owned.domain.name, owned.partition, self._worker.url, owned.state.value, error=owned.last_error
+        )
+        if owned.live and owned.task is not None:
+            status.rows, status.position = len(owned.task.table.rows), owned.task.position
+            status.lag_records = self._worker.lag_records(owned)
+        return status
+
+    def _partitions(self, reports: list[WorkerStatus]) -> list[PartitionStatus]:
+        """Every partition once. Where two workers report it, the one whose rows are live owns it."""
+        reported: dict[tuple[str, int], PartitionStatus] = {}
+        for report in reports:
+            for status in report.partitions:
+                known = reported.get((status.domain, status.partition))
+                if known is None or status.rows is not None:
+                    reported[status.domain, status.partition] = status
+        return [
+            reported.get((domain.name, number))
+            or PartitionStatus(domain.name, number, self._worker.owner(domain, number))
+            for domain in self._worker.domains
+            for number in range(self._worker.settings.partitions)
+        ]
+
+
+def domain_status(domain: Domain, totals: Any) -> dict[str, Any]:
+    """How a domain's records have ended."""
+    return {
+        "name": domain.name,
+        "entity_name": domain.entity_name,
+        "keys": totals.keys,
+        "buried": totals.buried,
+        "consumed": sum(totals.outcomes),
+        "outcomes": dict(zip(OUTCOMES, totals.outcomes, strict=True)),
+        "last_event_at": iso(totals.at) if totals.at else None,
+    }
+
+
+def _reports(answers: list[bytes]) -> list[WorkerStatus]:
+    reports = []
+    for answer in answers:
+        try:
+            reports.append(msgspec.json.decode(answer, type=WorkerStatus))
+        except msgspec.MsgspecError:
+            continue  # another version's report: it is shown as silent
+    return reports

@@ -1,0 +1,59 @@
+"""Workers served over HTTP, on ports of their own."""
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
+
+from app.web.server import application
+from app.web.worker import Worker
+from tests.web.installation import Installation
+
+Client = TestClient[web.Request, web.Application]
+Serve = Callable[[Worker], Awaitable[Client]]
+
+
+_bound: dict[int, socket.socket] = {}
+
+
+def bound_port() -> int:
+    """A port for a worker, bound already: between asking for a free one and using it somebody else may take it."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    port: int = bound.getsockname()[1]
+    _bound[port] = bound
+    return port
+
+
+def raw(client: Client, path: str) -> URL:
+    """An address whose path goes out as it is written: clients take dots and double slashes out of others."""
+    return URL(f"http://{client.host}:{client.port}{path}", encoded=True)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Serve a worker at the address that it advertises; returns a client of it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(worker: Worker) -> Client:
+            bound = _bound.pop(worker.settings.web_port)
+            server = TestServer(application(worker), port=worker.settings.web_port, socket_factory=lambda *_: bound)
+            return await stack.enter_async_context(TestClient(server))
+
+        yield start
+
+
+@pytest.fixture
+def worker() -> Worker:
+    """The only worker of an installation without a token."""
+    return Installation().worker(bound_port())
+
+
+@pytest.fixture
+async def client(serve: Serve, worker: Worker) -> Client:
+    """A client of the only worker."""
+    return await serve(worker)
