@@ -31,8 +31,10 @@ class Outgoing(NamedTuple):
 
 
 class FoldError(Exception):
-    """The fold of a decoded, routed event raised: a defect of the domain. The rows may be half changed: they must be
-    restored, and the record be made a dead letter by way of `Task.poison`."""
+    """The fold of a decoded, routed event raised: a defect of the domain.
+
+    The rows may be half changed: they must be restored, and the record be made a dead letter by way of `Task.poison`.
+    """
 
     def __init__(self, offset: int, reason: str) -> None:
         super().__init__(f"the fold failed at offset {offset}: {reason}")

@@ -1,6 +1,7 @@
 """The composition root: `build(settings)` makes the Faust app. `faust -A app.main worker` runs it."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import faust
@@ -9,11 +10,13 @@ from yarl import URL
 
 from app import topology
 from app.engine import failpoints, transport
+from app.engine.assignor import Assignor
 from app.engine.engine import Engine
 from app.engine.recovery import TableManager
 from app.engine.totals import TotalsReader
 from app.settings import Settings, load
 from tables import DOMAINS
+from tables.domain import Domain
 
 log = logging.getLogger("tidemark")
 
@@ -36,16 +39,17 @@ class App(faust.App):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         """Refuse to start on topics that are not as they have to be."""
-        await topology.verify(self.settings_of_tidemark, DOMAINS)
+        await topology.verify(self.settings_of_tidemark, self.engine.domains.values())
         await self.engine.offsets.start()
         await super().on_start()
 
 
-def build(settings: Settings) -> App:
+def build(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> App:
     """The Faust app of an installation: one agent and one table per domain, the engine, the web views.
 
     Args:
         settings: with `bootstrap_servers` filled in.
+        domains: those that this worker is to run.
 
     Raises:
         ValueError: when a failpoint is armed that does not exist.
@@ -54,10 +58,10 @@ def build(settings: Settings) -> App:
     transport.register()
     app = App(settings.application_id, **_faust_settings(settings))
     app.settings_of_tidemark = settings
-    app.engine = Engine(settings, DOMAINS)
+    app.engine = Engine(settings, domains)
     app.engine.group = app.consumer
     app.engine.crash = app.crash
-    app.totals = TotalsReader(settings, DOMAINS)
+    app.totals = TotalsReader(settings, domains)
     for source, domain in app.engine.domains.items():
         # A real Faust table: it declares its changelog and takes part in the assignment. The engine keeps its rows.
         app.Table(domain.name, partitions=settings.partitions, key_type=bytes, value_type=bytes)
@@ -101,6 +105,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "web_port": settings.web_port,
         "canonical_url": settings.advertised_url,
         "TableManager": TableManager,
+        "PartitionAssignor": Assignor,
         "autodiscover": False,
     }
 
@@ -116,9 +121,6 @@ def _credentials(settings: Settings) -> Any:
     if settings.security_protocol == "SSL":
         return SSLCredentials(settings.ssl_context())
     return None
-
-
-
 
 
 def __getattr__(name: str) -> Any:

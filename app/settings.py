@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     bootstrap_servers: str = Field(
         "",
         validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", "bootstrap_servers"),
-        description="`host:port`, comma-separated. Empty: an embedded Kafka is started from Python packages and shared.",
+        description="`host:port`, comma-separated. Empty: an embedded Kafka is started, and shared.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to the brokers. Certificates are always checked."
@@ -60,7 +60,9 @@ class Settings(BaseSettings):
         "", description="Static membership (group.instance.id): a restart within the session timeout moves nothing."
     )
     key_limit: int | None = Field(
-        None, ge=0, description="At most so many rows per table, the least recently updated go. Empty: the domain's own."
+        None,
+        ge=0,
+        description="At most so many rows per table, the least recently updated go. Empty: the domain's own.",
     )
 
     # -- the web views

@@ -29,8 +29,10 @@ class Totals(msgspec.Struct):
     other, and outlive the expiry of the group's committed offsets."""
 
     def merge(self, other: "Totals") -> None:
-        """Add another partition's totals: lists place by place, integers by sum, `at` by maximum. `position` has no
-        meaning over several partitions; its sum is the number of offsets passed."""
+        """Add another partition's totals: lists place by place, integers by sum, `at` by maximum.
+
+        `position` has no meaning over several partitions; its sum is the number of offsets passed.
+        """
         for name in self.__struct_fields__:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, list):
@@ -41,8 +43,10 @@ class Totals(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Debounced:
-    """Publish a changed row `seconds` after its *first* unpublished change: a fixed window, so that a row that never
-    rests is still published every `seconds`."""
+    """Publish a changed row `seconds` after its *first* unpublished change.
+
+    A fixed window: a row that never rests is still published every `seconds`.
+    """
 
     seconds: float
 

@@ -40,8 +40,7 @@ def fold(table: Table, key: bytes, event: Any, at: int, offset: int) -> Outcome:
     head.offset = offset
     if at > head.at:
         head.at = at
-        if at > table.totals.at:
-            table.totals.at = at
+        table.totals.at = max(table.totals.at, at)
     row.touch()
     if head.pending and not row.scheduled:
         row.scheduled = True

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tables.dedupe import Seen, SourceHead, is_duplicate, remember
-from tables.domain import Answer, Asked, Debounced, Domain, EntityView, Parameter, SearchView, Top, Totals, TopView
+from tables.domain import Answer, Asked, Debounced, Domain, EntityView, Parameter, SearchView, Top, TopView, Totals
 from tables.event import Event, Name, Outcome, day_of, iso, millis
 from tables.row import Cell, Row
 from tables.weapons import CATEGORIES, RADAR, WEAPONS

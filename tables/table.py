@@ -115,12 +115,14 @@ class Table:
         rows: dict[str, Row] = {}
         for done, (key, value) in enumerate(cells):
             if value[:1] != bytes([self.domain.version]):
-                raise CorruptCellError(f"cell {key!r} has format {value[:1].hex() or 'none'}, want {self.domain.version}")
+                raise CorruptCellError(
+                    f"cell {key!r} has format {value[:1].hex() or 'none'}, want {self.domain.version}"
+                )
             try:
-                entity, *name = _decode_key(key)
-                if entity is None:
+                if key == TOTALS_KEY:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
                     continue
+                entity, *name = _decode_key(key)
                 row = rows.get(entity)
                 if row is None:
                     row = rows[entity] = Row(self, entity, None)
@@ -146,9 +148,12 @@ class Table:
             self.names.update(rows)
         yield len(rows)
         self.pending = [row for row in self.rows.values() if row.head.pending]
+        for row in self.pending:
+            row.scheduled = True
         for top in self.domain.tops:
             ranked = ((row.entity, top.rank(row)) for row in self.rows.values())
             self.tops[top.name].rebuild((entity, value) for entity, value in ranked if value is not None)
+            self.tops[top.name].changed = False  # published in the transaction that wrote these rows
             yield len(rows)
 
     def read(self) -> dict[bytes, bytes]:
@@ -163,7 +168,7 @@ class Table:
 
 
 _encode_key = msgspec.json.Encoder().encode
-_decode_key = msgspec.json.Decoder(list[str | None]).decode
+_decode_key = msgspec.json.Decoder(list[str]).decode
 
 
 def cell_key(entity: str, name: CellName) -> bytes:

@@ -24,7 +24,7 @@ class TopList:
     def __init__(self) -> None:
         self.candidates: dict[str, int] = {}
         self.floor: Rank = WORST  # every row that is not a candidate ranks here or worse
-        self.changed = True
+        self.changed = False
 
     def update(self, entity: str, value: int | None) -> None:
         """Take in a row's present value; None takes the row out."""

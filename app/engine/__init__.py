@@ -5,6 +5,7 @@ The only code that touches the insides of Faust and aiokafka. Its orders are wri
 
 - `transport.py`  Faust's transport: hands each agent whole slices of a partition's records
 - `recovery.py`   Faust's recovery and table manager, which hand assigned partitions to the engine
+- `assignor.py`   Faust's assignor, for static members that move
 - `engine.py`     which partitions this worker owns, and what the views may read
 - `owned.py`      one owned partition: the three orders
 - `producer.py`   the transactional producer of a partition

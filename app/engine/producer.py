@@ -18,7 +18,7 @@ MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; 
 STOP_SECONDS = 5
 
 
-class UnansweredEndTxnError(ProducerFenced):  # type: ignore[misc]
+class UnansweredEndTxnError(ProducerFenced):
     """The broker did not answer EndTxn, so nobody knows whether the transaction was committed.
 
     aiokafka would repeat the request, and a late first one could then end the *next* transaction (KAFKA-17754). A
@@ -26,8 +26,8 @@ class UnansweredEndTxnError(ProducerFenced):  # type: ignore[misc]
     """
 
 
-class StrictEndTxnHandler(EndTxnHandler):  # type: ignore[misc]
-    """aiokafka's handler, except that no answer is fatal. (An answer that says "not now" is repeated as before.)"""
+class StrictEndTxnHandler(EndTxnHandler):
+    """aiokafka's handler, except that no answer is fatal; an answer that says "not now" is repeated as before."""
 
     async def do(self, node_id: int) -> bool:
         """Send EndTxn once; True if it is done, False to try again after an answer that allows it."""

@@ -14,9 +14,12 @@ from mode import Service
 
 
 class Recovery(FaustRecovery):
-    """Hands what was assigned to the engine and lets records flow at once: each partition takes part when it is live."""
+    """Hands what was assigned to the engine and lets records flow at once.
 
-    @Service.task
+    Each partition takes part in the flow as soon as it is live; none waits for the slowest restore.
+    """
+
+    @Service.task  # type: ignore[untyped-decorator] # mode publishes no types
     async def _restart_recovery(self) -> None:
         app = self.app
         while not self.should_stop:
@@ -50,7 +53,7 @@ class TableManager(FaustTableManager):
         return self._recovery
 
     async def on_start(self) -> None:
-        """Faust sleeps here so that tables of late imports can register; ours are all declared when the app is built."""
+        """Start; Faust sleeps here for tables of late imports, and ours are all declared when the app is built."""
         await asyncio.sleep(0)
         if not self.should_stop:
             await self._update_channels()

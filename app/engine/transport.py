@@ -55,8 +55,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         offset: int | None = await self.call_thread(self._ensure_consumer().committed, partition)
         return offset
 
-    async def position(self, tp: TP, offset: int) -> None:  # type: ignore[override]
-        """Not Faust's: seek, on the consumer's own thread."""
+    async def seek_and_wait(self, tp: TP, offset: int) -> None:
+        """Seek, on the consumer's own thread."""
         await self.call_thread(self._seek_now, tp, offset)
 
     async def _seek_now(self, tp: TP, offset: int) -> None:
@@ -141,7 +141,7 @@ class Consumer(driver.Consumer):
             tp, epoch = TP(topic, partition), owned.epoch
             if owned.seek_to is not None:
                 offset, owned.seek_to = owned.seek_to, None
-                await self._thread.position(tp, offset)
+                await self._thread.seek_and_wait(tp, offset)
             wanted[tp] = owned, epoch
         return wanted
 

@@ -1,0 +1,93 @@
+"""`tidemark topics`: create, verify and describe the topics of an installation."""
+
+import asyncio
+import json
+import sys
+
+import click
+
+from app import topology
+from app.connection import connection
+from app.failures import FAILED
+from app.settings import load
+from tables import DOMAINS
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+@click.group()
+def topics() -> None:
+    """Create, verify and describe the topics.
+
+    \b
+    Examples:
+      tidemark topics create
+      tidemark topics verify && tidemark worker
+      TIDEMARK_PREFIX=staging- tidemark topics describe --json
+    """  # noqa: D301 -- \b is click's mark for lines to leave as they are
+
+
+@topics.command()
+@_json
+def create(*, as_json: bool) -> None:
+    """Create the topics that are missing; those that exist are left as they are.
+
+    \b
+    Examples:
+      tidemark topics create
+      TIDEMARK_PARTITIONS=12 TIDEMARK_REPLICATION=3 tidemark topics create
+    """  # noqa: D301 -- \b is click's mark for lines to leave as they are
+    with connection() as kafka:
+        created = asyncio.run(topology.create(kafka.settings, DOMAINS))
+    if as_json:
+        click.echo(json.dumps({"created": created}))
+        return
+    for name in created:
+        click.echo(f"created {name}")
+    if not created:
+        click.echo("all topics exist; tidemark topics verify tells whether they are right", err=True)
+
+
+@topics.command()
+@_json
+def verify(*, as_json: bool) -> None:
+    """Compare the topics with what the worker needs.
+
+    Exit code 0: all is right; 1: something is not, one line each with the remedy.
+
+    \b
+    Examples:
+      tidemark topics verify
+      tidemark topics verify --json | jq -r '.problems[]'
+    """  # noqa: D301 -- \b is click's mark for lines to leave as they are
+    with connection() as kafka:
+        problems = asyncio.run(topology.problems(kafka.settings, DOMAINS))
+    if as_json:
+        click.echo(json.dumps({"ok": not problems, "problems": problems}))
+    else:
+        for line in problems:
+            click.echo(line)
+        if not problems:
+            click.echo("all topics are as they have to be", err=True)
+    if problems:
+        sys.exit(FAILED)
+
+
+@topics.command()
+@_json
+def describe(*, as_json: bool) -> None:
+    """Say which topics an installation needs, and what each is for. Asks no Kafka.
+
+    \b
+    Examples:
+      tidemark topics describe
+      tidemark topics describe --json | jq -r '.topics[].name'
+    """  # noqa: D301 -- \b is click's mark for lines to leave as they are
+    wanted = topology.topology(load(), DOMAINS)
+    if as_json:
+        click.echo(json.dumps({"topics": [topic.__dict__ | {"config": dict(topic.config)} for topic in wanted]}))
+        return
+    width = max(len(topic.name) for topic in wanted)
+    for topic in wanted:
+        config = " ".join(f"{name}={value}" for name, value in topic.config)
+        click.echo(f"{topic.name:<{width}}  {topic.partitions} x {topic.replication}  {config}  {topic.about}")

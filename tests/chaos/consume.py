@@ -1,0 +1,45 @@
+"""Reading a whole topic as any consumer would: plain aiokafka, committed records only."""
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.settings import Settings
+
+Consumed = dict[TopicPartition, list[tuple[int, bytes | None, bytes | None]]]
+
+
+async def read_all(settings: Settings, topic: str) -> Consumed:
+    """(offset, key, value) of every committed record of a topic, by partition."""
+    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    consumer = AIOKafkaConsumer(
+        **settings.kafka(),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=8 << 20,
+    )
+    await consumer.start()
+    found: Consumed = {partition: [] for partition in partitions}
+    try:
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
+            for partition, records in (await consumer.getmany(timeout_ms=200, max_records=50_000)).items():
+                found[partition] += [(record.offset, record.key, record.value) for record in records]
+    finally:
+        await consumer.stop()
+    return found
+
+
+def latest(consumed: Consumed) -> dict[TopicPartition, dict[bytes | None, bytes]]:
+    """What compaction leaves: the last value of every key, unless that is a tombstone."""
+    kept: dict[TopicPartition, dict[bytes | None, bytes]] = {}
+    for partition, records in consumed.items():
+        values: dict[bytes | None, bytes] = {}
+        for _, key, value in records:
+            if value is None:
+                values.pop(key, None)
+            else:
+                values[key] = value
+        kept[partition] = values
+    return kept
