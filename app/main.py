@@ -1,7 +1,10 @@
 """The composition root: `build(settings)` makes the Faust app. `faust -A app.main worker` runs it."""
 
 import logging
+import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -15,6 +18,7 @@ from app.engine.engine import Engine
 from app.engine.recovery import TableManager
 from app.engine.totals import TotalsReader
 from app.settings import Settings, load
+from app.web import server
 from tables import DOMAINS
 from tables.domain import Domain
 
@@ -56,6 +60,7 @@ def build(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> App:
     """
     failpoints.check()
     transport.register()
+    server.register()
     app = App(settings.application_id, **_faust_settings(settings))
     app.settings_of_tidemark = settings
     app.engine = Engine(settings, domains)
@@ -83,6 +88,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "broker": [URL(f"{transport.SCHEME}://{server}") for server in servers],
         "broker_credentials": _credentials(settings),
         "store": "memory://",
+        "datadir": Path(tempfile.gettempdir()) / f"tidemark-{os.getuid()}",  # Faust wants one; the engine keeps nothing
         "version": 1,
         "topic_partitions": settings.partitions,
         "topic_replication_factor": settings.replication,
@@ -100,6 +106,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "stream_buffer_maxsize": QUEUED_SLICES,
         "stream_recovery_delay": 0.0,
         "stream_wait_empty": True,
+        "web": URL(f"{server.SCHEME}://"),
         "web_host": settings.web_host,
         "web_bind": settings.web_host,
         "web_port": settings.web_port,

@@ -10,6 +10,7 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
@@ -44,6 +45,9 @@ class Group(Protocol):
 
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
+
+    async def is_member(self) -> bool:
+        """Whether the group's coordinator still knows this member, asked now."""
 
 
 class NotLiveError(Exception):
@@ -140,6 +144,13 @@ class Engine:
         if self.group is None:
             raise GenerationError("no group")
         return await self.group.committed_offset(partition)
+
+    async def is_member(self) -> bool:
+        """Whether the group still knows this worker; one that does not will revoke everything and join again."""
+        try:
+            return self.group is not None and await self.group.is_member()
+        except KafkaError:
+            return False
 
     # -- failures ----------------------------------------------------------------------------------------------------
 

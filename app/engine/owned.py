@@ -162,10 +162,22 @@ class Owned:
                     raise
                 self._tell(error)
                 await self._lose()
-                pause = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
-                attempt += 1
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._revoking.wait(), pause)
+                attempt = await self._back_off(attempt)
+
+    async def _back_off(self, attempt: int) -> int:
+        """Wait before the next attempt, and for as long as the group does not confirm that we belong to it.
+
+        To be fenced is no proof of having lost the partition (a slow starter of an older generation can do it), nor
+        of having kept it (a process that was stopped for a while is a zombie). Fencing anew is for members only.
+        """
+        while not self._revoking.is_set():
+            pause = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
+            attempt += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._revoking.wait(), pause)
+            if await self.engine.is_member():
+                break
+        return attempt
 
     def _tell(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import CoordinationType
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.producer.sender import EndTxnHandler
 
 MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; one cell is far smaller
@@ -101,7 +101,14 @@ class PartitionProducer:
         sent = []
         for builder in batch.builders:
             builder.close()
-            sent.append(await self._producer.send_batch(builder, topic, partition=self.partition))
+            try:
+                future = await self._producer.send_batch(builder, topic, partition=self.partition)
+            except IllegalOperation as error:  # the sender died between two batches; aiokafka's is no KafkaError
+                raise ProducerFenced(f"the transaction is over: {error}") from error
+            future.add_done_callback(_retrieved)
+            for queued in self._producer._message_accumulator._batches.values():  # noqa: SLF001
+                queued[-1]._drain_waiter.add_done_callback(_retrieved)  # noqa: SLF001 - fails with it; nobody awaits it
+            sent.append(future)
         return sent
 
     async def add_offset(self, source: str, offset: int, group: str) -> None:
@@ -115,7 +122,13 @@ class PartitionProducer:
     async def release(self) -> None:
         """Close the connections. An open transaction is left to the next fence, or to its timeout."""
         # Never flush: what a failed transaction still holds must not reach the log under a later one.
-        self._producer._message_accumulator.fail_all(ProducerFenced("released"))  # noqa: SLF001
+        accumulator, manager = self._producer._message_accumulator, self._producer._txn_manager  # noqa: SLF001
+        queued = [batch for batches in accumulator._batches.values() for batch in batches]  # noqa: SLF001
+        for future in [batch.future for batch in (*queued, *accumulator._pending_batches)]:  # noqa: SLF001
+            future.add_done_callback(_retrieved)
+        if manager._transaction_waiter is not None:  # noqa: SLF001
+            manager._transaction_waiter.add_done_callback(_retrieved)  # noqa: SLF001
+        accumulator.fail_all(ProducerFenced("released"))
         try:
             await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
         except (TimeoutError, KafkaError):
@@ -126,3 +139,9 @@ def delivered_to(metadata: Iterable[Any], batch: Batch) -> int:
     """The offset after the last record of a delivered batch, from the answers to its produce requests."""
     last = list(metadata)[-1]
     return int(last.offset) + int(batch.builders[-1].record_count())
+
+
+def _retrieved(future: "asyncio.Future[Any]") -> None:
+    """One failed delivery fails the commit; the others' errors are looked at, so that asyncio does not complain."""
+    if not future.cancelled():
+        future.exception()

@@ -55,6 +55,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         offset: int | None = await self.call_thread(self._ensure_consumer().committed, partition)
         return offset
 
+    async def is_member(self) -> bool:
+        """A heartbeat out of turn: its answer is the coordinator's word; a zombie learns here that it is one."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - nothing public asks
+        return bool(await self.call_thread(coordinator._do_heartbeat))  # noqa: SLF001
+
     async def seek_and_wait(self, tp: TP, offset: int) -> None:
         """Seek, on the consumer's own thread."""
         await self.call_thread(self._seek_now, tp, offset)
@@ -103,6 +108,10 @@ class Consumer(driver.Consumer):
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
         return await self._thread.committed_offset(partition)
+
+    async def is_member(self) -> bool:
+        """Whether the group's coordinator still knows this member."""
+        return await self._thread.is_member()
 
     def lag_records(self, owned: Owned) -> int | None:
         """High watermark minus the next offset to fold, in records; None while unknown."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from app.broker import ready
 from app.engine import failpoints
 from app.settings import Settings
 from tests.chaos.checker import Verdict, check, drained
-from tests.chaos.process import Worker, wait_for, workers
+from tests.chaos.process import READY_LINE, Worker, wait_for, workers
 from tests.chaos.workload import write
 
 
@@ -102,10 +103,31 @@ def rebalance(run: Run) -> Verdict:
         return run.finish(first)
 
 
+def zombie(run: Run) -> Verdict:
+    """A worker stopped past its session timeout, its partitions moved, then woken: its writes are refused."""
+    asyncio.run(write(run.settings, run.events, run.rng.randrange(1_000)))
+    with workers() as running:
+        first, second = run.worker("worker-0"), run.worker("worker-1")
+        running += [first, second]
+        first.wait_live(1)
+        second.wait_live(1)
+        for _ in range(run.faults):
+            moved = second.said().count(READY_LINE) + run.settings.partitions
+            first.process.send_signal(signal.SIGSTOP)
+            asyncio.run(write(run.settings, run.events, run.rng.randrange(1_000)))
+            second.wait_live(moved)
+            asyncio.run(write(run.settings, run.events, run.rng.randrange(1_000)))
+            first.process.send_signal(signal.SIGCONT)
+            woken = len(first.said())
+            wait_for(lambda woken=woken: READY_LINE in first.said()[woken:], 60, first)  # it has joined again by itself
+        return run.finish(first)
+
+
 SCENARIOS: dict[str, tuple[Callable[[Run], Verdict], dict[str, int], dict[str, int]]] = {
     # name: (scenario, short form, full form); events per write, number of faults
     "kill": (kill, {"events": 100_000, "faults": 3}, {"events": 1_000_000, "faults": 20}),
     "crash": (crash, {"events": 2_000, "faults": 0}, {"events": 30_000, "faults": 0}),
+    "zombie": (zombie, {"events": 10_000, "faults": 1}, {"events": 200_000, "faults": 4}),
     "rebalance": (rebalance, {"events": 30_000, "faults": 2}, {"events": 200_000, "faults": 8}),
 }
 
