@@ -50,7 +50,9 @@ class Batch:
         self._builder = producer.create_batch()
         self.builders = [self._builder]
 
-    def append(self, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> None:
+    def append(
+        self, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...] = ()
+    ) -> None:
         """Add a record, in order."""
         while self._builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
             self._builder.close()
@@ -90,7 +92,14 @@ class PartitionProducer:
 
     async def begin(self) -> None:
         """Begin a transaction."""
+        self._check()
         await self._producer.begin_transaction()
+
+    def _check(self) -> None:
+        """Raise what ended this producer, if something has: aiokafka would fail an assertion."""
+        manager = self._producer._txn_manager  # noqa: SLF001
+        if manager.is_fatal_error():
+            raise manager.wait_for_transaction_end().exception() or ProducerFenced("the producer is finished")
 
     def batch(self) -> Batch:
         """An empty batch of records."""
@@ -113,10 +122,12 @@ class PartitionProducer:
 
     async def add_offset(self, source: str, offset: int, group: str) -> None:
         """Make the source offset part of the transaction."""
+        self._check()
         await self._producer.send_offsets_to_transaction({TopicPartition(source, self.partition): offset}, group)
 
     async def commit(self) -> None:
         """Commit; on return all of it is visible. Any error leaves it unknown: fence anew and look."""
+        self._check()
         await self._producer.commit_transaction()
 
     async def release(self) -> None:

@@ -45,6 +45,8 @@ class Recovery(FaustRecovery):
 class TableManager(FaustTableManager):
     """Faust's table manager with our recovery, and without its second of sleep at the start."""
 
+    _recovery: Recovery | None = None
+
     @property
     def recovery(self) -> Any:
         """The recovery service."""

@@ -13,7 +13,7 @@ import msgspec
 
 from app.settings import Settings
 from app.topology import topic_name
-from tables import PLAYERS
+from tables.players import PLAYERS
 from tests.chaos import oracle
 from tests.chaos.consume import latest, read_all
 

@@ -79,9 +79,9 @@ def apply(state: Expected, event: dict[str, Any]) -> None:
     day = datetime.fromisoformat(event["at"]).astimezone(UTC).date().isoformat()
     if event["type"] == "damage":
         amount = millionths(event["damage"])
-        for cell in (("damage", weapon, reason, class_), ("day", day, class_)):
-            state.cells[(player, *cell)][0] += 1
-            state.cells[(player, *cell)][1] += amount
+        for name in ((player, "damage", weapon, reason, class_), (player, "day", day, class_)):
+            state.cells[name][0] += 1
+            state.cells[name][1] += amount
         return
     cell = state.cells[(player, "weapon", weapon, class_)]
     if event["type"] == "knock_down":

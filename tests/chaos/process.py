@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.settings import Settings
 
-COMMAND = [sys.executable, "-m", "faust", "-A", "app.main", "worker", "-l", "info"]
+COMMAND = [sys.executable, "-m", "app", "worker"]
 READY_LINE = "goes on at offset"
 
 
@@ -31,9 +31,7 @@ class Worker:
         } | variables
         self._started_at = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                COMMAND, env=environment, stdout=output, stderr=subprocess.STDOUT
-            )
+            self.process = subprocess.Popen(COMMAND, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
     def said(self) -> str:
         """What this process has logged so far."""

@@ -12,7 +12,7 @@ from app.broker import ready
 from app.engine import failpoints
 from app.settings import Settings
 from tests.chaos.checker import Verdict, check, drained
-from tests.chaos.process import READY_LINE, Worker, wait_for, workers
+from tests.chaos.process import READY_LINE, Worker, workers
 from tests.chaos.workload import write
 
 
@@ -99,7 +99,6 @@ def rebalance(run: Run) -> Verdict:
                 second.kill()  # it comes back under its name before the group has noticed
             else:
                 second.stop()
-        wait_for(lambda: first.process.poll() is None, 1)
         return run.finish(first)
 
 
@@ -118,8 +117,7 @@ def zombie(run: Run) -> Verdict:
             second.wait_live(moved)
             asyncio.run(write(run.settings, run.events, run.rng.randrange(1_000)))
             first.process.send_signal(signal.SIGCONT)
-            woken = len(first.said())
-            wait_for(lambda woken=woken: READY_LINE in first.said()[woken:], 60, first)  # it has joined again by itself
+            first.wait_live(first.said().count(READY_LINE) + 1)  # it has joined again by itself
         return run.finish(first)
 
 

@@ -11,8 +11,8 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from app import topology
 from app.settings import Settings
+from tables.players import PLAYERS
 from tests.chaos.consume import read_all
-from tables import PLAYERS
 
 WEAPONS = ("WeapHK416_C", "WeapAK47_C", "WeapM9_C", "WeapKar98k_C", "PlayerMale_A_C", "ProjGrenade_C", None)
 REASONS = ("HeadShot", "TorsoShot", "ArmShot", "LegShot", "PelvisShot", None)
@@ -37,7 +37,8 @@ def records(events: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
         if recent and rng.random() < 0.04:
             yield rng.choice(recent)
             continue
-        match = f"match-{seed}-{number // (MATCH_EVENTS * MATCHES_AT_ONCE) * MATCHES_AT_ONCE + rng.randrange(MATCHES_AT_ONCE)}"
+        first = number // (MATCH_EVENTS * MATCHES_AT_ONCE) * MATCHES_AT_ONCE
+        match = f"match-{seed}-{first + rng.randrange(MATCHES_AT_ONCE)}"
         player = f"player-{(hash_of(match) + rng.randrange(MATCH_PLAYERS)) % 10_000}"
         if rng.random() < 0.01:
             yield player.encode(), rng.choice(POISON)

@@ -1,0 +1,88 @@
+"""The insides of Faust and aiokafka that the engine relies on, pinned by what they say."""
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.producer import message_accumulator, sender
+from aiokafka.producer.producer import AIOKafkaProducer
+from aiokafka.producer.transaction_manager import TransactionManager
+from faust.app.base import App
+from faust.assignor import PartitionAssignor
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport import conductor, consumer
+from faust.transport.drivers import aiokafka as driver
+
+RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
+    # what, its fingerprint, why the engine cares
+    (sender.Sender._do_txn_commit, "0cac7a195554", "PartitionProducer._end_transaction is this with a strict handler"),
+    (sender.BaseHandler.do, "c111d69da2f3", "StrictEndTxnHandler.do replaces it: no answer is fatal"),
+    (sender.EndTxnHandler, "9581a915c2d5", "its create_request and handle_response are used as they are"),
+    (sender.Sender._sender_routine, "53ce47dcb426", "lets ProducerFenced through, which is how a producer is given up"),
+    (sender.Sender._fail_all, "8ab4a780321c", "fails the transaction when the sender dies"),
+    (TransactionManager.complete_transaction, "1a91677d2a40", "called for an empty transaction"),
+    (
+        message_accumulator.MessageAccumulator.fail_all,
+        "273505197ddb",
+        "PartitionProducer.release drops what was not sent",
+    ),
+    (message_accumulator.MessageAccumulator.add_batch, "1adef3b377c4", "a batch is queued when send_batch returns"),
+    (message_accumulator.MessageBatch.failure, "034abe542f27", "fails a drain waiter that nobody awaits"),
+    (AIOKafkaProducer.stop, "f883f48972f4", "flushes: release has emptied it before"),
+    (AIOKafkaClient.send, "079af87bb7cb", "raises KafkaError when there is no answer"),
+    (fetcher.PartitionRecords._unpack_records, "8612fb5be1a3", "ParsedPartitionRecords hands on what it parses"),
+    (fetcher.PartitionRecords._consumer_record, "b262b33d5687", "replaced for those who ask"),
+    (GroupCoordinator._do_heartbeat, "0fdf1386079b", "asked out of turn whether this worker is still a member"),
+    (
+        PartitionAssignor.on_assignment,
+        "5595d3f36183",
+        "raises for another address; Assignor mends the assignment before",
+    ),
+    (
+        driver.AIOKafkaConsumerThread._create_worker_consumer,
+        "76133d134b46",
+        "isolation level and record parsing are set after it",
+    ),
+    (driver.AIOKafkaConsumerThread._fetch_records, "42af390b2329", "fetches for the partitions that it is asked for"),
+    (driver.ConsumerRebalanceListener, "5bf8810a0bad", "sets app.rebalancing and the generation before anything else"),
+    (
+        consumer.Consumer.on_partitions_revoked,
+        "a5895d184761",
+        "forgets what was acknowledged; the engine commits before it",
+    ),
+    (consumer.Consumer.on_partitions_assigned, "a3675f410ac7", "called after the changelogs have been paused"),
+    (consumer.Fetcher, "b5f364587a3a", "runs _drain_messages, which is ours"),
+    (
+        conductor.ConductorCompiler.build,
+        "d8a7a7526ea3",
+        "delivers a message, and waits while the agent's queue is full",
+    ),
+    (App._on_partitions_revoked, "5d6c53d1dae4", "stops the flow, clears queues, calls wait_empty"),
+    (App._on_partitions_assigned, "898c6194a3a4", "calls the table manager with the generation"),
+    (App._stop_consumer, "6f583d25889f", "calls wait_empty at the end, which is where partitions are let go"),
+    (App.on_rebalance_end, "f4194edf1e58", "clears app.rebalancing"),
+    (TableManager.on_rebalance, "004e28a9a172", "hands the assignment to recovery"),
+    (TableManager._update_channels, "36aec39a4d59", "registers changelogs"),
+    (Recovery.on_rebalance, "2fb49d869183", "signals recovery_start unless the generation is old"),
+    (Recovery._resume_streams, "12032bac421b", "what our recovery does, without seeking"),
+]
+
+
+def fingerprint(what: Callable[..., Any]) -> str:
+    """The beginning of the hash of a function's or class's source, white space at line ends aside."""
+    source = "\n".join(line.rstrip() for line in inspect.getsource(what).splitlines())
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize(("what", "pinned", "why"), RELIED_ON, ids=[what.__qualname__ for what, _, _ in RELIED_ON])
+def test_the_insides_that_the_engine_relies_on_are_as_they_were(
+    what: Callable[..., Any], pinned: str, why: str
+) -> None:
+    """When this fails a library has changed: read the new code, see whether the engine still holds, then pin it."""
+    assert fingerprint(what) == pinned, f"{what.__module__}.{what.__qualname__} has changed; the engine: {why}"

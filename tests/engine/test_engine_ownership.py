@@ -1,0 +1,101 @@
+"""Which rows a worker serves: those of live partitions, and no others. No broker is needed."""
+
+import asyncio
+
+import pytest
+
+from agents.task import Task
+from app.engine.engine import Engine, NotLiveError, NotOwnedError
+from app.engine.owned import Owned, Slice, State
+from app.settings import Settings
+from tables.players import PLAYERS
+from tables.table import Table
+
+SETTINGS = Settings(bootstrap_servers="127.0.0.1:1", partitions=1)
+SOURCE = "players-events"
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """An engine that owns one live, empty partition."""
+    engine = Engine(SETTINGS, [PLAYERS])
+    owned = Owned(engine, PLAYERS, 0)
+    owned.task = Task(PLAYERS, 0, Table(PLAYERS, 0), SOURCE, engine.partition_of)
+    owned.state = State.LIVE
+    engine.owned[SOURCE, 0] = owned
+    return engine
+
+
+class Fetched:
+    """A record as the client's parser makes it."""
+
+    headers: list[tuple[str, bytes | None]] = []  # noqa: RUF012 - never changed
+    key: bytes | None = b"ann"
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.value = (
+            b'{"type":"damage","match":"m","seq":%d,"player":"ann","match_type":"official",'
+            b'"damage":1.5,"at":"2026-01-01T00:00:00Z"}' % offset
+        )
+
+
+def fold(owned: Owned, start: int, *offsets: int, epoch: int | None = None) -> None:
+    """Hand a slice over as the transport does."""
+    Slice(owned, owned.epoch if epoch is None else epoch, start, [Fetched(offset) for offset in offsets]).fold()
+
+
+async def test_a_live_partition_serves_what_it_has_folded(engine: Engine) -> None:
+    """A view sees the row as of the last slice."""
+    fold(engine.owned[SOURCE, 0], 0, 0, 1)
+    _, row = engine.row(PLAYERS, "ann")
+    assert row is not None
+    assert row.head.revision == 2
+
+
+async def test_rows_of_a_revoked_partition_are_not_served(engine: Engine) -> None:
+    """From the first step of revocation on, the rows are parked: they may be another worker's by now."""
+    fold(engine.owned[SOURCE, 0], 0, 0)
+    await engine.revoked()
+    with pytest.raises(NotLiveError):
+        engine.row(PLAYERS, "ann")
+
+
+async def test_rows_that_do_not_come_back_are_gone_after_the_next_assignment(engine: Engine) -> None:
+    """Nothing of a lost partition is left, so nothing of it can be served or written."""
+    owned = engine.owned[SOURCE, 0]
+    fold(owned, 0, 0)
+    await engine.revoked()
+    await engine.assigned([], generation=2)
+    assert owned.task is None
+    with pytest.raises(NotOwnedError):
+        engine.row(PLAYERS, "ann")
+
+
+async def test_a_slice_fetched_before_a_revocation_is_not_folded(engine: Engine) -> None:
+    """Slices belong to an epoch of the rows; those under way when it ends are dropped."""
+    owned = engine.owned[SOURCE, 0]
+    task, before = owned.task, owned.epoch
+    await engine.revoked()
+    fold(owned, 0, 0, epoch=before)
+    assert task is not None
+    assert task.position == 0
+
+
+async def test_a_slice_that_got_lost_is_noticed(engine: Engine) -> None:
+    """A slice that does not follow on the last one folds nothing and takes the partition out of service."""
+    owned = engine.owned[SOURCE, 0]
+    fold(owned, 0, 0)
+    fold(owned, 5, 5)
+    assert not owned.live
+    assert owned.task is not None
+    assert owned.task.position == 1
+
+
+def test_an_engine_without_a_group_is_not_ready() -> None:
+    """Before the first assignment the reason says so."""
+
+    async def reasons() -> list[str]:
+        return Engine(SETTINGS, [PLAYERS]).reasons_not_ready()
+
+    assert asyncio.run(reasons()) == ["no partitions have been assigned yet"]

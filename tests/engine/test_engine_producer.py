@@ -1,0 +1,112 @@
+"""The transactional producer of a partition, against a real Kafka."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import ProducerFenced, RequestTimedOutError
+from aiokafka.protocol.transaction import EndTxnRequest
+
+from app.engine.producer import PartitionProducer, UnansweredEndTxnError, delivered_to
+
+
+@pytest.fixture
+async def topic(kafka: str, prefix: str) -> AsyncIterator[str]:
+    """A topic of one partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(prefix, 1, 1)])
+    yield prefix
+    await admin.close()
+
+
+def producer_of(kafka: str, topic: str) -> PartitionProducer:
+    """A producer for the topic's one partition."""
+    return PartitionProducer({"bootstrap_servers": kafka}, f"{topic}-0", 0, timeout_seconds=10)
+
+
+async def transact(producer: PartitionProducer, topic: str, values: list[bytes], *, commit: bool = True) -> int:
+    """Write values in one transaction; returns where the last of them left the log."""
+    await producer.begin()
+    batch = producer.batch()
+    for value in values:
+        batch.append(b"key", value)
+    end = delivered_to([await sent for sent in await producer.send(topic, batch)], batch)
+    if commit:
+        await producer.commit()
+    return end
+
+
+async def committed(kafka: str, topic: str, number: int) -> tuple[list[bytes], int]:
+    """The first committed values of the topic, waited for; and the end of the log."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, 0)])
+        values: list[bytes] = []
+        while len(values) < number:
+            for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                values += [record.value for record in records]
+        return values, (await consumer.end_offsets([TopicPartition(topic, 0)]))[TopicPartition(topic, 0)]
+    finally:
+        await consumer.stop()
+
+
+async def test_the_end_of_the_log_after_a_commit_is_known_without_asking(kafka: str, topic: str) -> None:
+    """The answers to the produce requests and one commit marker tell where the log ends: parked rows rely on it."""
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    values = [b"x" * 10_000 for _ in range(150)]  # three produce batches
+    end = await transact(producer, topic, values) + 1
+    assert await committed(kafka, topic, 150) == (values, end)
+    await producer.release()
+
+
+async def test_fencing_aborts_what_was_open_and_refuses_what_comes_later(kafka: str, topic: str) -> None:
+    """The former owner's transaction is over when the new owner has fenced, and its commit fails."""
+    former, present = producer_of(kafka, topic), producer_of(kafka, topic)
+    await former.fence()
+    await transact(former, topic, [b"lost"], commit=False)
+    await present.fence()
+    with pytest.raises(ProducerFenced):
+        await former.commit()
+    await transact(present, topic, [b"kept"])
+    assert (await committed(kafka, topic, 1))[0] == [b"kept"]
+    await former.release()
+    await present.release()
+
+
+async def test_an_unanswered_end_of_a_transaction_is_asked_once_and_is_fatal(kafka: str, topic: str) -> None:
+    """No answer to EndTxn: no second request that could end the next transaction; a new fence shows what happened."""
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    client, asked = producer._producer.client, []
+    send = client.send
+
+    async def swallow(node: int, request: Any, **options: Any) -> Any:
+        answer = await send(node, request, **options)
+        if isinstance(request, EndTxnRequest):
+            asked.append(request)
+            raise RequestTimedOutError  # the broker has done it; its answer is lost
+        return answer
+
+    client.send = swallow
+    with pytest.raises(UnansweredEndTxnError):
+        await transact(producer, topic, [b"committed after all"])
+    assert len(asked) == 1
+    with pytest.raises(ProducerFenced):
+        await transact(producer, topic, [b"never"])
+    client.send = send
+    await producer.release()
+    heir = producer_of(kafka, topic)
+    await heir.fence()
+    await transact(heir, topic, [b"goes on"])
+    assert (await committed(kafka, topic, 2))[0] == [b"committed after all", b"goes on"]
+    await heir.release()
