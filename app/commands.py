@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+from importlib import metadata
 
 import click
 
@@ -38,8 +39,15 @@ class Commands(click.Group):
             return super().invoke(ctx)
 
 
+def _version() -> str:
+    try:
+        return metadata.version("tidemark")
+    except metadata.PackageNotFoundError:
+        return "of a checkout that is not installed"
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tidemark", prog_name="tidemark")
+@click.version_option(_version(), prog_name="tidemark")
 def main() -> None:
     """Live, durable, exact statistics from Kafka topics.
 

@@ -1,6 +1,7 @@
 """Every knob, with its unit, its default and the reason for the default. Read from the environment: TIDEMARK_*."""
 
 import ipaddress
+import socket
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ class Settings(BaseSettings):
     # -- the web views
     web_host: str = Field("127.0.0.1", description="Beyond loopback a token is required.")
     web_port: int = Field(6066, ge=1, le=65535, description="Faust's own port.")
-    web_url: str = Field("", description="Where other workers reach this one; empty: http://<web_host>:<web_port>.")
+    web_url: str = Field("", description="Where other workers reach this one; empty: from web_host and web_port.")
     web_token: SecretStr = Field(SecretStr(""), description="Bearer token of the views and of other workers.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Of this project's own logs.")
@@ -92,7 +93,12 @@ class Settings(BaseSettings):
     @property
     def advertised_url(self) -> str:
         """Where other workers reach this one's views."""
-        return self.web_url or f"http://{self.web_host}:{self.web_port}"
+        if self.web_url:
+            return self.web_url
+        host = self.web_host
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 - every interface is no address: others know us by our name
+            host = socket.gethostname()
+        return f"http://[{host}]:{self.web_port}" if ":" in host else f"http://{host}:{self.web_port}"
 
     def kafka(self) -> dict[str, Any]:
         """Keyword arguments with which every aiokafka client of the project is made."""

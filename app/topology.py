@@ -1,5 +1,6 @@
 """Domain -> topics: names, partition counts, cleanup policies; created explicitly, verified before a worker starts."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from app.settings import Settings
 from tables.domain import Domain
 
 DAY_MS = 86_400_000
+LISTED_SECONDS = 30  # until brokers list what the controller has created; usually a few ms
 # A dead letter is the original record plus our headers (at most 1 kB), so its topic takes more than a source's 1 MiB.
 DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
 
@@ -67,8 +69,8 @@ def topology(settings: Settings, domains: Iterable[Domain]) -> list[Topic]:
 async def create(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     """Create the topics that are missing; returns their names. Existing ones are left as they are."""
     admin = AIOKafkaAdminClient(**settings.kafka())
-    await admin.start()
     try:
+        await admin.start()
         wanted = topology(settings, domains)
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
@@ -81,16 +83,25 @@ async def create(settings: Settings, domains: Iterable[Domain]) -> list[str]:
             if code not in (0, TopicAlreadyExistsError.errno):
                 reason = rest[0] if rest and rest[0] else for_code(code).description
                 raise TopologyError(f"topic {name} cannot be created: {reason}")
-        return [topic.name for topic in missing]
+        names = [topic.name for topic in missing]
+        await _wait_until_listed(admin, names)
+        return names
     finally:
         await admin.close()
+
+
+async def _wait_until_listed(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Creation is acknowledged before every broker's metadata shows it."""
+    async with asyncio.timeout(LISTED_SECONDS):
+        while not set(names) <= set(await admin.list_topics()):  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.05)
 
 
 async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     """What is wrong with the topics: one line each, with what was found, what is wanted and the remedy."""
     admin = AIOKafkaAdminClient(**settings.kafka())
-    await admin.start()
     try:
+        await admin.start()
         wanted = topology(settings, domains)
         present = set(await admin.list_topics())
         found = [topic for topic in wanted if topic.name in present]

@@ -13,15 +13,16 @@ import faust
 from mode.utils.futures import maybe_cancel
 
 from app import failures, topology
+from app.broker.ready import is_free
 from app.connection import connection
 from app.main import build
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 from tables import DOMAINS
 
 log = logging.getLogger("tidemark")
 
-# Revoking commits what is done, a second at most; then Faust and its web server close. Past this somebody is stuck.
-STOP_SECONDS = 15.0
+# To commit what is done and to leave the group takes a second or two. Past this an orphan is stuck.
+ORPHAN_SECONDS = 15.0
 
 
 class Worker(faust.Worker):  # type: ignore[misc]
@@ -70,9 +71,14 @@ def worker(*, until_eof: bool) -> None:
       tidemark worker
       KAFKA_BOOTSTRAP_SERVERS=kafka:9092 TIDEMARK_WEB_PORT=6067 tidemark worker
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
+    # As process 1 of a container it would not hear SIGTERM before Faust listens: the kernel spares process 1.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with connection() as kafka:
         # Again at the app's start; but here, before Faust runs, a mismatch is one message and not a crash.
         asyncio.run(topology.verify(kafka.settings, DOMAINS))
+        if is_loopback(kafka.settings.web_host) and not is_free(kafka.settings.web_port):
+            taken = f"port {kafka.settings.web_port} is taken, perhaps by another worker"
+            failures.fail(f"{taken}; choose another one with TIDEMARK_WEB_PORT", failures.MISCONFIGURED)
         set_up_logging(kafka.settings)
         crash = _run(kafka.settings, until_eof=until_eof)
     if crash is not None:
@@ -99,11 +105,12 @@ def _run(settings: Settings, *, until_eof: bool) -> BaseException | None:
 
 def _stop_at_eof() -> None:
     """Stop this worker when standard input ends, which is when the parent that holds its other end dies."""
-    while sys.stdin.buffer.read(1024):
+    # Not by sys.stdin: Python aborts when it ends while a thread holds the lock of that.
+    while os.read(sys.stdin.fileno(), 1024):
         continue
     os.kill(os.getpid(), signal.SIGTERM)
     # Nobody is left to lose patience with a worker that does not stop, so it does so itself.
-    threading.Event().wait(STOP_SECONDS)
+    threading.Event().wait(ORPHAN_SECONDS)
     os._exit(failures.FAILED)
 
 

@@ -1,0 +1,176 @@
+"""The command line: what it says, and its exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from app import commands
+from app.broker.ready import free_port
+from app.commands import main
+
+END_SECONDS = 30.0
+NOBODY = "127.0.0.1:1"
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def installation(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation of its own in the environment, without topics."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
+    monkeypatch.setenv("TIDEMARK_WEB_PORT", str(free_port()))
+
+
+def _all() -> Iterator[tuple[str, click.Command]]:
+    def below(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        yield name, command
+        for part, inner in getattr(command, "commands", {}).items():
+            yield from below(f"{name} {part}", inner)
+
+    context = click.Context(main)
+    for name in commands.COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        yield from below(name, command)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in _all()])
+def test_every_command_helps_with_examples(name: str) -> None:
+    """`--help` tells how it is called, and shows it."""
+    run = _run(*name.split(), "--help")
+    assert run.exit_code == 0
+    assert f"  tidemark {name.split(maxsplit=1)[0]}" in run.output.partition("Examples:")[2]
+
+
+def test_it_tells_its_version() -> None:
+    """Also in a checkout that is not installed."""
+    run = _run("--version")
+    assert run.exit_code == 0
+    assert run.stdout.startswith("tidemark, version ")
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    """Exit code 2, as everywhere."""
+    run = _run("fold")
+    assert run.exit_code == 2
+    assert "No such command 'fold'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("worker",), ("topics", "verify"), ("topics", "create"), ("ingest", "pubg", "pyproject.toml"), ("demo",)],
+)
+def test_without_an_answer_from_kafka_it_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Exit code 3: the same command may succeed later."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    with _signals_kept():
+        run = _run(*arguments)
+    assert run.exit_code == 3
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"Error: no Kafka answers at {NOBODY}: start it")
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """`demo` sets handlers for its process, which here is the tests'."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("arguments", [("worker",), ("topics", "describe"), ("ingest", "pubg", "pyproject.toml")])
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    """Exit code 2: it will not succeed before somebody mends it."""
+    monkeypatch.setenv("TIDEMARK_PARTITIONS", "none")
+    run = _run(*arguments)
+    assert run.exit_code == 2
+    assert "TIDEMARK_PARTITIONS='none'" in run.stderr
+
+
+def test_describe_asks_no_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installation needs follows from its settings."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("TIDEMARK_PREFIX", "staging-")
+    names = [topic["name"] for topic in json.loads(_run("topics", "describe", "--json").stdout)["topics"]]
+    assert "staging-players-events" in names
+    assert all(name in _run("topics", "describe").stdout for name in names)
+
+
+@pytest.mark.usefixtures("installation")
+def test_topics_are_missing_then_created_then_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verify` says what is wrong and ends with 1, also where it is the number of partitions."""
+    missing = _run("topics", "verify", "--json")
+    assert missing.exit_code == 1
+    assert all("tidemark topics create" in line for line in json.loads(missing.stdout)["problems"])
+    created = json.loads(_run("topics", "create", "--json").stdout)["created"]
+    assert len(created) == len(json.loads(missing.stdout)["problems"])
+    assert json.loads(_run("topics", "create", "--json").stdout) == {"created": []}
+    right = _run("topics", "verify", "--json")
+    assert (right.exit_code, json.loads(right.stdout)) == (0, {"ok": True, "problems": []})
+    monkeypatch.setenv("TIDEMARK_PARTITIONS", "5")
+    assert _run("topics", "verify").exit_code == 1
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_worker_without_its_topics_does_not_start() -> None:
+    """Exit code 2, and the command that creates them."""
+    run = _run("worker")
+    assert run.exit_code == 2
+    assert "create it with: tidemark topics create" in run.stderr
+
+
+@pytest.mark.usefixtures("installation")
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "eof"])
+def test_a_worker_starts_quietly_and_stops_gracefully(how: str) -> None:
+    """A few lines of its own about what it does; exit code 0 whether a signal or its parent's end stops it."""
+    assert _run("topics", "create").exit_code == 0
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "app", "worker", "--until-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    with worker:
+        assert worker.stderr is not None
+        assert worker.stdin is not None
+        lines = [worker.stderr.readline() for _ in range(2)]  # where it runs, and a partition that is restored
+        if how == "eof":
+            worker.stdin.close()
+        else:
+            worker.send_signal(signal.Signals[how])
+        assert worker.wait(END_SECONDS) == 0, lines
+        lines += worker.stderr.readlines()
+        assert worker.stdout is not None
+        assert worker.stdout.read() == ""
+    assert all(" tidemark" in line for line in lines), lines
+    assert "worker stopped" in lines[-1]
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_worker_whose_port_is_taken_says_which(monkeypatch: pytest.MonkeyPatch, kafka: str) -> None:
+    """Exit code 2, and the setting that chooses another one."""
+    port = kafka.rpartition(":")[2]  # somebody listens there, for certain
+    monkeypatch.setenv("TIDEMARK_WEB_PORT", port)
+    assert _run("topics", "create").exit_code == 0
+    run = _run("worker")
+    assert run.exit_code == 2
+    assert f"port {port} is taken" in run.stderr
+    assert "TIDEMARK_WEB_PORT" in run.stderr
