@@ -28,7 +28,8 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
     Args:
         task: the task that owns the records' partition.
         records: consecutive records of the source partition, none below `task.position`.
-        now: wall clock, ms since the epoch; events more than a day ahead of it are INVALID.
+        now: wall clock, ms since the epoch; events more than a day ahead of it, or before 1970, are
+            INVALID.
 
     Raises:
         FoldError: when `domain.reduce` raised; the task's rows must not be used any more.
@@ -47,9 +48,10 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
             outcomes[Outcome.INVALID] += 1
             dead_letter(task, record, Outcome.INVALID, reason)
             continue
-        if at > horizon:
+        if not 0 <= at <= horizon:
+            reason = "before 1970" if at < 0 else "more than a day ahead of now"
             outcomes[Outcome.INVALID] += 1
-            dead_letter(task, record, Outcome.INVALID, "the event's time is more than a day ahead of now")
+            dead_letter(task, record, Outcome.INVALID, f"the event's time is {reason}")
             continue
         # 2 route
         entity = entity_of(event)

@@ -22,5 +22,4 @@ def dead_letter(task: Task, record: Record, outcome: Outcome, reason: str) -> No
         "reason": reason[:REASON_LIMIT],
     }
     headers = [(PREFIX + name, text.encode("utf-8", "backslashreplace")) for name, text in ours.items()]
-    theirs = [(name, value or b"") for name, value in record.headers]
-    task.outgoing.append(Outgoing(ROLE, record.key, record.value, (*headers, *theirs)))
+    task.outgoing.append(Outgoing(ROLE, record.key, record.value, (*headers, *record.headers)))

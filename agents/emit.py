@@ -26,6 +26,10 @@ def tick(task: Task, now: int) -> None:
     table = task.table
     for entity in table.buried:
         task.outgoing += [Outgoing("stats", key, None) for key in stats_keys(task, entity)]
+    table.buried = []
+    delay = round(task.domain.emission.seconds * 1000)
+    if task.timers and task.timers[0][0] > now + delay:  # the clock has been set back: nobody waits for it to catch up
+        task.timers = [(min(due, now + delay), key) for due, key in task.timers]
     done = 0
     for due, key in task.timers:
         if due > now:

@@ -27,7 +27,7 @@ class Outgoing(NamedTuple):
     role: str
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class FoldError(Exception):

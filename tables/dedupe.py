@@ -41,8 +41,10 @@ def remember(row: Row, source: str, sequence: int) -> None:
         if head.source:
             seen = row.cell((KIND, head.source), lambda: Seen(-1, -1))
             seen.sequence, seen.revision = head.sequence, head.revision
-        row.drop((KIND, source))
-        forget_oldest(row)
+        if (KIND, source) in row.cells:
+            row.drop((KIND, source))  # it takes the place of the one that was at hand: there are no more than before
+        else:
+            forget_oldest(row)
         head.source = source
     head.sequence = sequence
 

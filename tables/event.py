@@ -4,7 +4,7 @@ Times are ISO 8601 on the wire and integer milliseconds since the epoch (UTC) in
 encode the same everywhere.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Annotated
 
@@ -12,6 +12,9 @@ import msgspec
 
 DAY_MS = 86_400_000  # 24 x 60 x 60 x 1000
 FUTURE_MS = DAY_MS  # an event more than a day ahead of now is a broken clock, not news
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 """An identifier inside an event. 256 bounds the size of every changelog key and cell made of it."""
@@ -35,10 +38,10 @@ class Event(msgspec.Struct, gc=False):
 
 
 def millis(at: datetime) -> int:
-    """Milliseconds since the epoch; a time without a zone is UTC."""
+    """Milliseconds since the epoch, cut off (the last moment of a day is in that day); a time without a zone is UTC."""
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    return round(at.timestamp() * 1000)
+    return (at - _EPOCH) // _MILLISECOND  # exact integers, and quicker than timestamp()
 
 
 def iso(at_ms: int) -> str:

@@ -178,10 +178,13 @@ def _kill(cell: WeaponCell, sums: Sums, event: Kill) -> None:
 
 
 def _day(row: Row, at: int, class_: str) -> DayCell:
+    """The newest `DAY_CELLS` days are kept, each complete, in whatever order events come."""
     name = ("day", day_of(at), class_)
     if name not in row.cells:
         days = row.of_kind("day")
         if len(days) >= DAY_CELLS:
+            if name < days[0][0]:  # older than all that are kept: it was dropped before, or would be next
+                return DayCell()
             row.drop(days[0][0])
     cell: DayCell = row.cell(name, DayCell)
     return cell
@@ -283,7 +286,7 @@ def enhanced_stats(row: Row, match_type: str) -> Answer:
         "kills": sum(part.kills for part in sums),
         "headshots": sum(part.headshots for part in sums),
         "knock_downs": sum(part.knock_downs for part in sums),
-        "longest_kill_m": _metres(max(part.longest for part in sums)),
+        "longest_kill_m": _metres(max(part.longest for part in sums)) or None,
         "weapon_category_stats": {"damage": _percentages(damage), "kills": _percentages(kills)},
         "damage_by_body_part": _percentages(body),
         "weapon_breakdown": breakdown(row, match_type),

@@ -32,7 +32,10 @@ class Table:
         self.domain = domain
         self.partition = partition
         limit = domain.key_limit if key_limit is None else key_limit
-        self.row_limit = -(-limit // partitions)  # the limit on keys, divided over the partitions, rounded up
+        # The limit on keys, divided over the partitions, the remainder over the first of them: together they never
+        # exceed it. But 0 would be no limit, and a partition cannot do without the row at hand: 1 is the least.
+        share = limit // partitions + (partition < limit % partitions)
+        self.row_limit = max(1, share) if limit else 0
         self.rows: OrderedDict[bytes, Row] = OrderedDict()
         self.totals: Any = domain.totals()
         self.totals_changed = False
@@ -40,7 +43,7 @@ class Table:
         self.names = SortedKeyList(key=lambda name: (name.casefold(), name)) if domain.searchable else None
         self.dirty: list[Row] = []
         self.pending: list[Row] = []  # rows that owe a snapshot and are in no timer yet
-        self.buried: list[str] = []  # entities put away since the last take
+        self.buried: list[str] = []  # entities put away whose stats are not yet
         self._tombstones: list[Change] = []
 
     # -- rows come and go ------------------------------------------------------------------------------------------
@@ -75,7 +78,6 @@ class Table:
     def take(self) -> list[Change]:
         """What has changed since the last call, encoded. Top lists take the changed rows in on the way."""
         changes, self._tombstones = self._tombstones, []
-        self.buried.clear()
         version = bytes([self.domain.version])
         encode = msgspec.msgpack.Encoder().encode
         for row in self.dirty:
@@ -144,6 +146,8 @@ class Table:
         for row in sorted(rows.values(), key=lambda row: row.head.offset):
             self.rows[row.entity.encode()] = row
         yield len(rows)
+        if self.totals.keys != len(rows):
+            raise CorruptCellError(f"{len(rows)} rows, but the totals {TOTALS_KEY!r} know of {self.totals.keys}")
         if self.names is not None:
             self.names.update(rows)
         yield len(rows)
@@ -155,6 +159,9 @@ class Table:
             self.tops[top.name].rebuild((entity, value) for entity, value in ranked if value is not None)
             self.tops[top.name].changed = False  # published in the transaction that wrote these rows
             yield len(rows)
+        while 0 < self.row_limit < len(self.rows):  # the limit is lower than it was: the surplus goes before it is seen
+            self.bury(next(iter(self.rows)))
+            self.totals_changed = True
 
     def read(self) -> dict[bytes, bytes]:
         """Every cell encoded, for comparisons: key -> value, as a fully compacted changelog would hold them."""

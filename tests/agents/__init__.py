@@ -1,0 +1,1 @@
+"""Claims about agents/: the way of one batch."""

@@ -1,0 +1,1 @@
+"""The laws of docs/design: one file each, checked for every domain in `tables.DOMAINS`."""
