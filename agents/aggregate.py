@@ -1,7 +1,6 @@
 """Steps 1 to 4 of a batch: decode, route, fold, retain. The hot path of the whole project is the loop in here."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
@@ -10,16 +9,6 @@ from agents.emit import schedule
 from agents.task import FoldError, Record, Task
 from tables.event import FUTURE_MS, Outcome
 from tables.fold import fold
-
-_decoders: dict[str, Callable[[bytes], Any]] = {}
-
-
-def decoder(task: Task) -> Callable[[bytes], Any]:
-    """The decoder of a domain's events, made once: msgspec compiles the types when it is made."""
-    decode = _decoders.get(task.domain.name)
-    if decode is None:
-        decode = _decoders[task.domain.name] = msgspec.json.Decoder(task.domain.event).decode
-    return decode
 
 
 def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
@@ -35,7 +24,7 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
         FoldError: when `domain.reduce` raised; the task's rows must not be used any more.
     """
     table, domain = task.table, task.domain
-    decode, entity_of, at_of = decoder(task), domain.entity, domain.at
+    decode, entity_of, at_of = task.decode, domain.entity, domain.at
     rows, outcomes, horizon, poison = table.rows, table.totals.outcomes, now + FUTURE_MS, task.poison
     for record in records:
         key = record.key

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from tables.domain import Domain
 from tables.table import Change, Table
@@ -70,6 +72,10 @@ class Task:
     poison: dict[int, str] = field(default_factory=dict)
     outgoing: list[Outgoing] = field(default_factory=list)
     timers: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Once per task: msgspec compiles the types when a decoder is made.
+        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self.domain.event).decode
 
     @property
     def position(self) -> int:

@@ -120,7 +120,7 @@ Reduce = Callable[[Row, Any, int, Any], Outcome]
 """(row, event, event time in ms, totals) -> outcome. Touches nothing unless it returns APPLIED."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Domain:
     """One domain. `tables/__init__.py` lists them all.
 
@@ -162,3 +162,6 @@ class Domain:
     tops: tuple[Top, ...] = ()
     searchable: bool = False
     views: tuple[View, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Domain({self.name!r})"

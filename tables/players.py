@@ -22,6 +22,9 @@ METRE = 1_000_000  # um
 CENTIMETRE = 10_000  # um
 CLOSE, MID = 50 * METRE, 200 * METRE  # a band holds its lower edge and not its upper one
 DAY_CELLS = 400  # (day, class) cells of a row
+# What a row can hold is bounded, so that its snapshot always fits into a record (1 MiB): 300 x 2 kB + 32 x 1 kB. The
+# dictionary has 209 causers and a handful of reasons; what comes beyond these counts as Unknown.
+MOST_WEAPONS, MOST_REASONS = 300, 32
 RATED_KILLS = 20  # fewer kills make no headshot rate
 
 CLASSES = ("ranked", "normal", "other")
@@ -32,6 +35,8 @@ _OTHER = 2  # custom, airoyale, seasonal, training, tutorialatoz, trainingroom, 
 SHOWN_CLASSES = ("all", "ranked", "normal")
 
 _Weapon = Annotated[str, msgspec.Meta(max_length=128)]
+_Distance = Annotated[float, msgspec.Meta(ge=-1e7, le=1e7)]
+# Sums have 63 bits: 9.2e18 / (10,000 HP x 1e6) = 9e8 of the hardest hits, and as many kills at 100 km.
 
 
 class _Slim(Event):
@@ -47,19 +52,19 @@ class _Slim(Event):
 class Damage(_Slim, tag_field="type", tag="damage", kw_only=True):
     """A hit: `damage` HP with `weapon` (a damage causer's id) at `reason` (the part of the body)."""
 
-    damage: Annotated[float, msgspec.Meta(gt=0, le=100_000)]
+    damage: Annotated[float, msgspec.Meta(gt=0, le=10_000)]
 
 
 class Kill(_Slim, tag_field="type", tag="kill", kw_only=True):
     """A kill, `distance_cm` centimetres away; negative or absent where there is no distance."""
 
-    distance_cm: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] | None = None
+    distance_cm: _Distance | None = None
 
 
 class KnockDown(_Slim, tag_field="type", tag="knock_down", kw_only=True):
     """A knock-down, credited to its maker."""
 
-    distance_cm: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] | None = None
+    distance_cm: _Distance | None = None
 
 
 class Sums(Cell):
@@ -132,10 +137,9 @@ def reduce(row: Row, event: Damage | Kill | KnockDown, at: int, totals: PlayersT
     head.pending |= 1 << number
     if type(event) is Damage:
         amount = round(event.damage * DAMAGE_UNIT)
-        reason = event.reason or "Unknown"
-        name = ("damage", weapon, reason, class_)
-        if name not in row.cells and not _has_group(row, weapon, reason):
-            totals.groups += 1
+        name = ("damage", weapon, event.reason or "Unknown", class_)
+        if name not in row.cells:
+            name = _new_group(row, name, totals)
         cell = row.cell(name, DamageCell)
         cell.hits += 1
         cell.damage += amount
@@ -147,11 +151,11 @@ def reduce(row: Row, event: Damage | Kill | KnockDown, at: int, totals: PlayersT
         totals.hits += 1
         totals.damage += amount
     elif type(event) is Kill:
-        _kill(row.cell(("weapon", weapon, class_), WeaponCell), sums, event)
+        _kill(_weapon(row, weapon, class_), sums, event)
         _day(row, at, class_).kills += 1
         totals.kills += 1
     else:
-        row.cell(("weapon", weapon, class_), WeaponCell).knock_downs += 1
+        _weapon(row, weapon, class_).knock_downs += 1
         sums.knock_downs += 1
         totals.knock_downs += 1
     return Outcome.APPLIED
@@ -190,8 +194,28 @@ def _day(row: Row, at: int, class_: str) -> DayCell:
     return cell
 
 
-def _has_group(row: Row, weapon: str, reason: str) -> bool:
-    return any(("damage", weapon, reason, class_) in row.cells for class_ in CLASSES)
+def _weapon(row: Row, weapon: str, class_: str) -> WeaponCell:
+    name = ("weapon", weapon, class_)
+    if name not in row.cells:
+        name = ("weapon", _within(row, weapon), class_)
+    cell: WeaponCell = row.cell(name, WeaponCell)
+    return cell
+
+
+def _within(row: Row, weapon: str) -> str:
+    weapons = {name[1] for name in row.cells if name[0] in {"damage", "weapon"}}
+    return weapon if weapon in weapons or len(weapons) < MOST_WEAPONS else "Unknown"
+
+
+def _new_group(row: Row, name: tuple[str, str, str, str], totals: PlayersTotals) -> tuple[str, str, str, str]:
+    """The name of a damage cell that the row does not have yet, within the bounds; counts a new group."""
+    kind, weapon, reason, class_ = name
+    reasons = {name[2] for name in row.cells if name[0] == "damage"}
+    weapon = _within(row, weapon)
+    reason = reason if reason in reasons or len(reasons) < MOST_REASONS else "Unknown"
+    if not any((kind, weapon, reason, class_) in row.cells for class_ in CLASSES):
+        totals.groups += 1
+    return kind, weapon, reason, class_
 
 
 def bury(row: Row, totals: PlayersTotals) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from sortedcontainers import SortedKeyList
 
 from tables.domain import Domain, Totals
+from tables.event import OUTCOMES
 from tables.row import HEAD, CellName, Row
 from tables.top import TopList
 
@@ -123,6 +124,7 @@ class Table:
             try:
                 if key == TOTALS_KEY:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
+                    self.totals.outcomes += [0] * (len(OUTCOMES) - len(self.totals.outcomes))  # of earlier releases
                     continue
                 entity, *name = _decode_key(key)
                 row = rows.get(entity)
@@ -157,7 +159,7 @@ class Table:
         for top in self.domain.tops:
             ranked = ((row.entity, top.rank(row)) for row in self.rows.values())
             self.tops[top.name].rebuild((entity, value) for entity, value in ranked if value is not None)
-            self.tops[top.name].changed = False  # published in the transaction that wrote these rows
+            self.tops[top.name].changed = bool(rows)  # a list that this release has added is not published yet
             yield len(rows)
         while 0 < self.row_limit < len(self.rows):  # the limit is lower than it was: the surplus goes before it is seen
             self.bury(next(iter(self.rows)))

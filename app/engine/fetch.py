@@ -4,13 +4,16 @@ aiokafka wraps every record in a frozen dataclass; handing on the parser's recor
 again. Only consumers that ask for it get those: their key deserializer is `PARSED`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
 RESTORE_FETCH_BYTES = 8 * 1024 * 1024  # a restore reads a whole partition: few, large fetches
+MAGIC_OFFSET, HEADERS_MAGIC = 16, 2  # where a batch says its format, and the first one with headers
 RESTORE_RECORDS = 4_000  # per turn of the event loop: 4,000 x 1 us = 4 ms, so that views stay quick
 
 
@@ -19,8 +22,69 @@ def PARSED(_key: bytes) -> bytes:  # noqa: N802 - a constant that has to be call
     raise AssertionError("records of this consumer are handed on as they were parsed")
 
 
+class FetchedRecords:
+    """A fetched partition's batches, with the bytes that they are parsed from."""
+
+    __slots__ = ("_records", "data", "has_next", "next_batch", "size_in_bytes")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._records = MemoryRecords(data)
+        self.has_next = self._records.has_next
+        self.next_batch = self._records.next_batch
+        self.size_in_bytes = self._records.size_in_bytes
+
+
+class LenientBytes(bytearray):
+    """Bytes whose text may be anything: what is not UTF-8 is shown by its number."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """Slices are lenient, too."""
+        part = super().__getitem__(index)
+        return LenientBytes(part) if isinstance(index, slice) else part
+
+    def decode(self, _encoding: str = "utf-8", _errors: str = "strict") -> str:
+        """Never raises."""
+        return super().decode("utf-8", "backslashreplace")
+
+
+class LenientBatch(_DefaultRecordBatchPy):
+    """aiokafka's parser in Python, which takes header names that are not UTF-8; some ten times as slow."""
+
+    def _maybe_uncompress(self) -> None:
+        if not self._decompressed:
+            super()._maybe_uncompress()
+            self._buffer = LenientBytes(self._buffer)
+
+
+class LenientRecords(_MemoryRecordsPy):
+    """The batches of a fetched partition, for that parser."""
+
+    def next_batch(self) -> Any:
+        """The next batch; one older than headers is left to the parser that there is."""
+        data = self._next_slice
+        if data is None or data[MAGIC_OFFSET] < HEADERS_MAGIC:
+            return super().next_batch()
+        self._cache_next()
+        return LenientBatch(bytearray(data))
+
+
 class ParsedPartitionRecords(fetcher.PartitionRecords):
-    """aiokafka's iterator over a fetched partition, without the dataclass per record for those who ask."""
+    """aiokafka's iterator over a fetched partition, without the dataclass per record for those who ask.
+
+    Also, a header whose name is not UTF-8 does not stop it: the parser in C raises for the whole batch, at every
+    attempt, and the partition would never get past it.
+    """
+
+    def _unpack_records(self) -> Iterator[Any]:
+        aborted = list(self._aborted_transactions)
+        try:
+            yield from super()._unpack_records()
+        except UnicodeDecodeError:
+            # From the start of the fetch once more; what was handed on already is skipped by its offset.
+            self._records = LenientRecords(self._records.data)
+            self._aborted_transactions, self._aborted_producers = aborted, set()
+            yield from super()._unpack_records()
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
         if self._key_deserializer is PARSED:
@@ -31,6 +95,7 @@ class ParsedPartitionRecords(fetcher.PartitionRecords):
 def install() -> None:
     """Make aiokafka use `ParsedPartitionRecords`; other consumers in this process notice nothing."""
     fetcher.PartitionRecords = ParsedPartitionRecords
+    fetcher.MemoryRecords = FetchedRecords
 
 
 def reader(kafka: dict[str, Any]) -> AIOKafkaConsumer:

@@ -223,7 +223,7 @@ class Owned:
         reach("assigned.restored")
         # 5 Only now read the committed source offset: the rows and it belong together.
         offset = await self._committed_offset()
-        self._check_position(task, offset)
+        await self._check_position(task, offset)
         reach("assigned.offset")
         # 6 Check again, resume.
         self.engine.check_generation(generation)
@@ -282,11 +282,26 @@ class Owned:
     async def _committed_offset(self) -> int | None:
         return await self.engine.committed_offset(TopicPartition(self.source, self.partition))
 
-    def _check_position(self, task: Task, offset: int | None) -> None:
+    async def _check_position(self, task: Task, offset: int | None) -> None:
         """Rows and offset were written in one transaction; if they differ, one of them has been tampered with."""
-        if offset is None:
-            return  # never committed, or expired with the group: the rows know their position themselves
-        if offset != task.position:
+        source = TopicPartition(self.source, self.partition)
+        beginning, (end, _) = await self.engine.offsets.beginning(source), await self.engine.offsets.ends(source)
+        if task.position > end:
+            raise PositionError(
+                f"{self.source} partition {self.partition} ends at {end}, but the rows in {self.changelog} hold its "
+                f"records up to {task.position}: the topic was recreated or cut off; start another installation with "
+                "TIDEMARK_PREFIX"
+            )
+        if task.position < beginning:
+            # They cannot be had back, and waiting mends nothing: go on, and say so.
+            log.error(
+                "%r: %d records, from offset %d on, were deleted by retention before they could be folded; going on at "
+                "%d", self, beginning - task.position, task.position, beginning,
+            )  # fmt: skip
+            task.position = beginning
+            return
+        # None: never committed, or expired with the group. The rows know their position themselves.
+        if offset is not None and offset != task.position:
             raise PositionError(
                 f"{self.source} partition {self.partition}: the group {self.engine.settings.application_id} has "
                 f"committed offset {offset}, but the rows in {self.changelog} end at {task.position}; set the group's "

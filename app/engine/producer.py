@@ -73,7 +73,7 @@ class PartitionProducer:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=max(1_000, round(timeout_seconds * 1000)),
         )
-        sender = self._producer._sender  # noqa: SLF001 - see StrictEndTxnHandler; tests/app/test_insides.py watches it
+        sender = self._producer._sender  # noqa: SLF001 - see StrictEndTxnHandler; test_engine_insides.py watches it
         sender._do_txn_commit = self._end_transaction  # noqa: SLF001
 
     async def _end_transaction(self, result: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from app import topology
 from app.settings import Settings
@@ -109,6 +110,38 @@ async def test_every_bad_record_becomes_a_dead_letter_and_the_partition_goes_on(
     outcomes = totals["outcomes"]
     assert sum(outcomes.values()) == len(BAD) + 1
     assert outcomes["invalid"] + outcomes["misrouted"] == len(BAD)
+
+
+async def test_header_names_that_are_not_text_do_not_stop_the_partition(
+    kafka: str, prefix: str, worker_log: Path
+) -> None:
+    """The client's parser raises on them, for the whole batch and for ever; the fold goes on all the same."""
+    settings = installation(kafka, prefix)
+    await topology.create(settings, [PLAYERS])
+    source = topology.topic_name(settings, PLAYERS, "events")
+    producer = AIOKafkaProducer(**settings.kafka())
+    await producer.start()
+    batch = producer.create_batch()
+    batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 100_000)  # the one in C writes only UTF-8
+    for seq in range(3):
+        headers = [(HostileName("x"), b"1")] if seq == 1 else []
+        batch.append(key=b"ann", value=orjson.dumps(HIT | {"seq": seq}), timestamp=None, headers=headers)
+    await (await producer.send_batch(batch, source, partition=0))
+    await producer.stop()
+    with workers() as running:
+        running.append(Worker(settings, worker_log))
+        assert (await settled_totals(settings, 3))["hits"] == 3
+        running[0].stop()
+
+
+class HostileName(str):
+    """A header name whose bytes are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        """What goes on the wire."""
+        return b"\xff\xfe"
 
 
 async def settled_totals(settings: Settings, position: int) -> dict[str, Any]:
