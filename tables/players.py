@@ -36,7 +36,7 @@ SHOWN_CLASSES = ("all", "ranked", "normal")
 
 _Weapon = Annotated[str, msgspec.Meta(max_length=128)]
 _Distance = Annotated[float, msgspec.Meta(ge=-1e7, le=1e7)]
-# Sums have 63 bits: 9.2e18 / (10,000 HP x 1e6) = 9e8 of the hardest hits, and as many kills at 100 km.
+# Sums have 63 bits: 9.2e18 / (100,000 HP x 1e6) = 9e7 of the hardest hits there can be, or kills at 100 km.
 
 
 class _Slim(Event):
@@ -52,7 +52,7 @@ class _Slim(Event):
 class Damage(_Slim, tag_field="type", tag="damage", kw_only=True):
     """A hit: `damage` HP with `weapon` (a damage causer's id) at `reason` (the part of the body)."""
 
-    damage: Annotated[float, msgspec.Meta(gt=0, le=10_000)]
+    damage: Annotated[float, msgspec.Meta(gt=0, le=100_000)]
 
 
 class Kill(_Slim, tag_field="type", tag="kill", kw_only=True):

@@ -51,6 +51,8 @@ class LenientBytes(bytearray):
 class LenientBatch(_DefaultRecordBatchPy):
     """aiokafka's parser in Python, which takes header names that are not UTF-8; some ten times as slow."""
 
+    _buffer: Any
+
     def _maybe_uncompress(self) -> None:
         if not self._decompressed:
             super()._maybe_uncompress()
@@ -75,6 +77,10 @@ class ParsedPartitionRecords(fetcher.PartitionRecords):
     Also, a header whose name is not UTF-8 does not stop it: the parser in C raises for the whole batch, at every
     attempt, and the partition would never get past it.
     """
+
+    _records: Any
+    _aborted_transactions: list[Any]
+    _aborted_producers: set[int]
 
     def _unpack_records(self) -> Iterator[Any]:
         aborted = list(self._aborted_transactions)

@@ -43,7 +43,7 @@ def parse(value: bytes | None) -> dict[str, Any] | None:
             return None
         if not all(isinstance(event[name], str) for name in ("match", "player", "match_type", "at")):
             return None
-        if event["type"] == "damage" and not 0 < event["damage"] <= 10_000:
+        if event["type"] == "damage" and not 0 < event["damage"] <= 100_000:
             return None
     except (ValueError, KeyError, TypeError):
         return None
