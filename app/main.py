@@ -1,9 +1,11 @@
 """The composition root: `build(settings)` makes the Faust app. `faust -A app.main worker` runs it."""
 
+import atexit
 import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
 from app import topology
+from app.connection import connection
 from app.engine import failpoints, transport
 from app.engine.assignor import Assignor
 from app.engine.engine import Engine
 from app.engine.recovery import TableManager
 from app.engine.totals import TotalsReader
-from app.settings import Settings, load
+from app.settings import Settings
 from app.web import server
 from tables import DOMAINS
 from tables.domain import Domain
@@ -133,6 +136,8 @@ def _credentials(settings: Settings) -> Any:
 def __getattr__(name: str) -> Any:
     """`app.main.app`, made when it is first asked for: importing this module reads no settings and opens nothing."""
     if name == "app":
-        made = globals()["app"] = build(load())
+        kafka = ExitStack()
+        atexit.register(kafka.close)
+        made = globals()["app"] = build(kafka.enter_context(connection()).settings)
         return made
     raise AttributeError(name)
