@@ -51,6 +51,8 @@ def remember(row: Row, source: str, sequence: int) -> None:
 
 def forget_oldest(row: Row, limit: int = SOURCES) -> None:
     """Keep `limit` sources, the one at hand included: those whose last event is the latest."""
+    if len(row.cells) < limit:  # of all kinds: so there are not too many of this one, and nothing has to be sorted
+        return
     seen = row.of_kind(KIND)
     for name, _ in sorted(seen, key=lambda item: item[1].revision)[: max(0, len(seen) - (limit - 1))]:
         row.drop(name)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tables.event import Outcome
-from tables.row import Row
+from tables.row import HEAD, Row
 from tables.table import Table
 
 APPLIED = Outcome.APPLIED
@@ -22,26 +22,31 @@ def fold(table: Table, key: bytes, event: Any, at: int, offset: int) -> Outcome:
     Returns:
         APPLIED, DUPLICATE or LATE. Unless APPLIED, nothing has changed (but the caller's count of outcomes).
     """
-    domain = table.domain
+    domain, totals = table.domain, table.totals
     row = table.rows.get(key)
     if row is None:
         row = Row(table, domain.entity(event), domain.head())
-        outcome = domain.reduce(row, event, at, table.totals)
+        outcome = domain.reduce(row, event, at, totals)
         if outcome is not APPLIED:
             return outcome
         table.insert(key, row)
     else:
-        outcome = domain.reduce(row, event, at, table.totals)
+        outcome = domain.reduce(row, event, at, totals)
         if outcome is not APPLIED:
             return outcome
         table.rows.move_to_end(key)
+    # From here on spelled out rather than called: each call would cost as much as the whole line.
     head = row.head
     head.revision += 1
     head.offset = offset
     if at > head.at:
         head.at = at
-        table.totals.at = max(table.totals.at, at)
-    row.touch()
+        if at > totals.at:  # noqa: PLR1730
+            totals.at = at
+    if row.changed is None:
+        row.touch()
+    else:
+        row.changed[HEAD] = None
     if head.pending and not row.scheduled:
         row.scheduled = True
         table.pending.append(row)

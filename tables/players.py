@@ -7,6 +7,7 @@ micrometres (telemetry says centimetres; one is 10,000 um).
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter, itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -78,6 +79,9 @@ class Sums(Cell):
     longest: int = 0
 
 
+_NO_SUMS = Sums()
+
+
 class PlayerHead(SourceHead):
     """`classes`: the sums per class, in the order of CLASSES. `pending`: bit n stands for class n."""
 
@@ -127,10 +131,14 @@ class PlayersTotals(Totals):
 
 def reduce(row: Row, event: Damage | Kill | KnockDown, at: int, totals: PlayersTotals) -> Outcome:
     """One slim event into its player's row. Source of duplicates: the match, with the index of the event in it."""
-    if is_duplicate(row, event.match, event.seq):
-        return Outcome.DUPLICATE
     head: PlayerHead = row.head
-    remember(row, event.match, event.seq)
+    match, sequence = event.match, event.seq
+    if head.source == match and sequence > head.sequence:  # nearly every event: spares the calls, says the same
+        head.sequence = sequence
+    elif is_duplicate(row, match, sequence):
+        return Outcome.DUPLICATE
+    else:
+        remember(row, match, sequence)
     number = _CLASS_OF.get(event.match_type, _OTHER)
     sums, class_ = head.classes[number], CLASSES[number]
     weapon = event.weapon or "Unknown"
@@ -138,9 +146,11 @@ def reduce(row: Row, event: Damage | Kill | KnockDown, at: int, totals: PlayersT
     if type(event) is Damage:
         amount = round(event.damage * DAMAGE_UNIT)
         name = ("damage", weapon, event.reason or "Unknown", class_)
-        if name not in row.cells:
-            name = _new_group(row, name, totals)
-        cell = row.cell(name, DamageCell)
+        cell = row.cells.get(name)
+        if cell is None:
+            cell = row.cell(_new_group(row, name, totals), DamageCell)
+        else:
+            row.touch(name)
         cell.hits += 1
         cell.damage += amount
         sums.hits += 1
@@ -184,14 +194,17 @@ def _kill(cell: WeaponCell, sums: Sums, event: Kill) -> None:
 def _day(row: Row, at: int, class_: str) -> DayCell:
     """The newest `DAY_CELLS` days are kept, each complete, in whatever order events come."""
     name = ("day", day_of(at), class_)
-    if name not in row.cells:
-        days = row.of_kind("day")
-        if len(days) >= DAY_CELLS:
-            if name < days[0][0]:  # older than all that are kept: it was dropped before, or would be next
-                return DayCell()
-            row.drop(days[0][0])
-    cell: DayCell = row.cell(name, DayCell)
-    return cell
+    day: DayCell | None = row.cells.get(name)
+    if day is not None:
+        row.touch(name)
+        return day
+    days = row.of_kind("day")
+    if len(days) >= DAY_CELLS:
+        if name < days[0][0]:  # older than all that are kept: it was dropped before, or would be next
+            return DayCell()
+        row.drop(days[0][0])
+    made: DayCell = row.cell(name, DayCell)
+    return made
 
 
 def _weapon(row: Row, weapon: str, class_: str) -> WeaponCell:
@@ -203,6 +216,8 @@ def _weapon(row: Row, weapon: str, class_: str) -> WeaponCell:
 
 
 def _within(row: Row, weapon: str) -> str:
+    if len(row.cells) < MOST_WEAPONS:  # of all kinds: so there are not too many weapons, and none has to be counted
+        return weapon
     weapons = {name[1] for name in row.cells if name[0] in {"damage", "weapon"}}
     return weapon if weapon in weapons or len(weapons) < MOST_WEAPONS else "Unknown"
 
@@ -210,9 +225,10 @@ def _within(row: Row, weapon: str) -> str:
 def _new_group(row: Row, name: tuple[str, str, str, str], totals: PlayersTotals) -> tuple[str, str, str, str]:
     """The name of a damage cell that the row does not have yet, within the bounds; counts a new group."""
     kind, weapon, reason, class_ = name
-    reasons = {name[2] for name in row.cells if name[0] == "damage"}
     weapon = _within(row, weapon)
-    reason = reason if reason in reasons or len(reasons) < MOST_REASONS else "Unknown"
+    if len(row.cells) >= MOST_REASONS:  # likewise
+        reasons = {name[2] for name in row.cells if name[0] == "damage"}
+        reason = reason if reason in reasons or len(reasons) < MOST_REASONS else "Unknown"
     if not any((kind, weapon, reason, class_) in row.cells for class_ in CLASSES):
         totals.groups += 1
     return kind, weapon, reason, class_
@@ -252,8 +268,9 @@ def breakdown(row: Row, match_type: str) -> list[Answer]:
     """What a player did with each weapon in a class of matches, by damage, then name."""
     weapons: dict[str, WeaponCell] = {}
     hits: dict[str, list[int]] = {}
+    classes = _classes(match_type)
     for name, cell in row.cells.items():
-        if name[-1] not in _classes(match_type):
+        if name[-1] not in classes:
             continue
         if name[0] == "damage":
             sums = hits.setdefault(name[1], [0, 0])
@@ -292,16 +309,16 @@ def enhanced_stats(row: Row, match_type: str) -> Answer:
     """The numbers behind a player's radar chart. Percentages add up to 100 within rounding, or the map is empty."""
     damage, kills = dict.fromkeys(CATEGORIES, 0), dict.fromkeys(CATEGORIES, 0)
     body: dict[str, int] = {}
-    for name, cell in sorted(row.cells.items()):
-        if name[-1] not in _classes(match_type):
+    classes = _classes(match_type)
+    for name, cell in sorted(row.cells.items(), key=itemgetter(0)):
+        if name[-1] not in classes:
             continue
         if name[0] == "damage":
             damage[category(name[1])] += cell.damage
             body[name[2]] = body.get(name[2], 0) + cell.damage
         elif name[0] == "weapon":
             kills[category(name[1])] += cell.kills
-    numbers = [CLASSES.index(class_) for class_ in _classes(match_type)]
-    sums = [row.head.classes[number] for number in numbers]
+    sums = [row.head.classes[CLASSES.index(class_)] for class_ in classes]
     return {
         "player": row.entity,
         "match_type": match_type,
@@ -321,6 +338,10 @@ def snapshots(row: Row) -> Sequence[tuple[str, Answer]]:
     """One record per class that has changed, and `all`: the body of `enhanced-stats`."""
     changed = [class_ for number, class_ in enumerate(CLASSES) if row.head.pending >> number & 1]
     shown = [class_ for class_ in SHOWN_CLASSES if class_ == "all" or class_ in changed]
+    played = [class_ for class_, sums in zip(CLASSES, row.head.classes, strict=True) if sums != _NO_SUMS]
+    if len(played) == 1:  # most players know one class of matches: the same numbers, computed once
+        whole = enhanced_stats(row, "all")
+        return [(class_, whole | {"match_type": class_}) for class_ in shown]
     return [(class_, enhanced_stats(row, class_)) for class_ in shown]
 
 
@@ -366,21 +387,28 @@ _RATE = 1_000_000  # a headshot rate is an integer of millionths
 
 
 def _rank(by: str, match_type: str) -> Top:
+    # Every list asks for every changed row at every commit: what can be decided once is decided here.
     numbers = [CLASSES.index(class_) for class_ in _classes(match_type)]
+    value = attrgetter({"longest_kill": "longest", "headshot_rate": "headshots"}.get(by, by))
+    merge = max if by == "longest_kill" else sum
 
-    def rank(row: Row) -> int | None:
-        sums = [row.head.classes[number] for number in numbers]
-        kills = sum(part.kills for part in sums)
-        if by == "headshot_rate":
-            return _RATE * sum(part.headshots for part in sums) // kills if kills >= RATED_KILLS else None
-        value = {
-            "kills": kills,
-            "damage": sum(part.damage for part in sums),
-            "longest_kill": max(part.longest for part in sums),
-        }[by]
-        return value or None
+    def one_class(row: Row) -> int | None:
+        return value(row.head.classes[numbers[0]]) or None
 
-    return Top(f"{by}/{match_type}", rank)
+    def all_classes(row: Row) -> int | None:
+        first, second, third = row.head.classes
+        return merge((value(first), value(second), value(third))) or None
+
+    def rate(row: Row) -> int | None:
+        sums = row.head.classes
+        kills = 0
+        for number in numbers:
+            kills += sums[number].kills
+        return _RATE * sum(sums[number].headshots for number in numbers) // kills if kills >= RATED_KILLS else None
+
+    if by == "headshot_rate":
+        return Top(f"{by}/{match_type}", rate)
+    return Top(f"{by}/{match_type}", one_class if len(numbers) == 1 else all_classes)
 
 
 def _shown(value: int, asked: Asked) -> float:

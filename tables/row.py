@@ -40,18 +40,15 @@ class Head(Cell):
     emission that is waiting survives a crash."""
 
 
-class Row:
+class Row(msgspec.Struct, eq=False):
     """One entity of one partition. `changed` names the cells that differ from the changelog (None: no cell)."""
 
-    __slots__ = ("cells", "changed", "entity", "head", "scheduled", "table")
-
-    def __init__(self, table: "Table", entity: str, head: Any) -> None:
-        self.table = table
-        self.entity = entity
-        self.head = head
-        self.cells: dict[CellName, Any] = {}
-        self.changed: dict[CellName, None] | None = None
-        self.scheduled = False  # an emission is in the timers; not part of the bytes
+    table: "Table"
+    entity: str
+    head: Any
+    cells: dict[CellName, Any] = msgspec.field(default_factory=dict)
+    changed: dict[CellName, None] | None = None
+    scheduled: bool = False  # an emission is in the timers; not part of the bytes
 
     def touch(self, name: CellName = HEAD) -> None:
         """Note that a cell has changed (or is gone), to be written with the next commit."""

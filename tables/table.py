@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -115,9 +116,10 @@ class Table:
         """
         decoders = {kind: msgspec.msgpack.Decoder(type_).decode for kind, type_ in self.domain.cells.items()}
         head = msgspec.msgpack.Decoder(self.domain.head).decode
+        version = bytes([self.domain.version])
         rows: dict[str, Row] = {}
         for done, (key, value) in enumerate(cells):
-            if value[:1] != bytes([self.domain.version]):
+            if not value.startswith(version):
                 raise CorruptCellError(
                     f"cell {key!r} has format {value[:1].hex() or 'none'}, want {self.domain.version}"
                 )
@@ -126,15 +128,16 @@ class Table:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
                     self.totals.outcomes += [0] * (len(OUTCOMES) - len(self.totals.outcomes))  # of earlier releases
                     continue
-                entity, *name = _decode_key(key)
+                path = _decode_key(key)
+                entity = path[0]
                 row = rows.get(entity)
                 if row is None:
                     row = rows[entity] = Row(self, entity, None)
-                if name:
-                    row.cells[tuple(name)] = decoders[name[0]](value[1:])
-                else:
+                if len(path) == 1:
                     row.head = head(value[1:])
-            except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+                else:
+                    row.cells[path[1:]] = decoders[path[1]](value[1:])
+            except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
                 raise CorruptCellError(f"cell {key!r}: {error}") from error
             if done % 10_000 == 0:
                 yield done
@@ -145,7 +148,7 @@ class Table:
             if row.head is None:
                 raise CorruptCellError(f"cells of {entity!r} without their head")
         # What is derived: the order of retention, the names, the lists of the best, the owed snapshots.
-        for row in sorted(rows.values(), key=lambda row: row.head.offset):
+        for row in sorted(rows.values(), key=attrgetter("head.offset")):
             self.rows[row.entity.encode()] = row
         yield len(rows)
         if self.totals.keys != len(rows):
@@ -177,7 +180,7 @@ class Table:
 
 
 _encode_key = msgspec.json.Encoder().encode
-_decode_key = msgspec.json.Decoder(list[str]).decode
+_decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def cell_key(entity: str, name: CellName) -> bytes:

@@ -4,6 +4,7 @@ aiokafka wraps every record in a frozen dataclass; handing on the parser's recor
 again. Only consumers that ask for it get those: their key deserializer is `PARSED`.
 """
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -71,8 +72,44 @@ class LenientRecords(_MemoryRecordsPy):
         return LenientBatch(bytearray(data))
 
 
+class WholeBatches:
+    """A fetched partition's batches. To aiokafka's loop each of them holds one record: the list of all."""
+
+    def __init__(self, records: Any) -> None:
+        self.has_next = records.has_next
+        self._next_batch = records.next_batch
+
+    def next_batch(self) -> Any:
+        """The next batch; a control batch, which nobody is handed, as it is."""
+        batch = self._next_batch()
+        return batch if batch.is_control_batch else WholeBatch(batch)
+
+
+class WholeBatch:
+    """A batch whose iteration yields one thing."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        records = RecordsOfBatch(self._batch)
+        return iter((records,) if records else ())
+
+
+class RecordsOfBatch(list[Any]):
+    """All records of a batch. Its offset is that of the last: aiokafka goes on from the one after it."""
+
+    @property
+    def offset(self) -> int:
+        """The last record's."""
+        return int(self[-1].offset)
+
+
 class ParsedPartitionRecords(fetcher.PartitionRecords):
-    """aiokafka's iterator over a fetched partition, without the dataclass per record for those who ask.
+    """aiokafka's reader of a fetched partition; those who ask get the parser's own records, and many at a time.
 
     Also, a header whose name is not UTF-8 does not stop it: the parser in C raises for the whole batch, at every
     attempt, and the partition would never get past it.
@@ -82,25 +119,68 @@ class ParsedPartitionRecords(fetcher.PartitionRecords):
     _aborted_transactions: list[Any]
     _aborted_producers: set[int]
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.parsed = self._key_deserializer is PARSED
+        self._left: list[Any] = []  # records that have been parsed and not yet taken
+
     def _unpack_records(self) -> Iterator[Any]:
-        aborted = list(self._aborted_transactions)
+        aborted, fetched = list(self._aborted_transactions), self._records
+        if self.parsed:
+            self._records = WholeBatches(fetched)
         try:
             yield from super()._unpack_records()
         except UnicodeDecodeError:
             # From the start of the fetch once more; what was handed on already is skipped by its offset.
-            self._records = LenientRecords(self._records.data)
+            lenient = LenientRecords(fetched.data)
+            self._records = WholeBatches(lenient) if self.parsed else lenient
             self._aborted_transactions, self._aborted_producers = aborted, set()
             yield from super()._unpack_records()
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
-        if self._key_deserializer is PARSED:
-            return record
-        return super()._consumer_record(tp, record)
+        if not self.parsed:
+            return super()._consumer_record(tp, record)
+        first = self.next_fetch_offset
+        # A fetch begins with the batch that holds the wanted offset: what lies below is not wanted.
+        return record if record[0].offset >= first else [one for one in record if one.offset >= first]
+
+    def take(self, number: int) -> tuple[list[Any], bool]:
+        """The next records, so many if there are; and whether there may be more."""
+        taken, more = self._left, True
+        while more and len(taken) < number:
+            batch = next(self._records_iterator, None)
+            more = batch is not None
+            taken = taken + batch if taken and batch else batch or taken
+        self._left = taken[number:]
+        if more:  # else aiokafka has set it to the end of the last batch, which may lie beyond the last record
+            taken = taken[:number]
+            self.next_fetch_offset = taken[-1].offset + 1
+        return taken, more
+
+
+class ParsedFetchResult(fetcher.FetchResult):
+    """aiokafka's fetched partition, without a Python loop over its records for those who ask."""
+
+    _partition_records: ParsedPartitionRecords | None
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """Take records, as aiokafka's own does."""
+        records = self._partition_records
+        if records is None or not records.parsed:
+            return list(super().getall(max_records))
+        if not self.check_assignment(self._topic_partition):
+            return []
+        taken, more = records.take(max_records or sys.maxsize)
+        self._update_position()
+        if not more:
+            self._partition_records = None
+        return taken
 
 
 def install() -> None:
-    """Make aiokafka use `ParsedPartitionRecords`; other consumers in this process notice nothing."""
+    """Make aiokafka use these; other consumers in this process notice nothing."""
     fetcher.PartitionRecords = ParsedPartitionRecords
+    fetcher.FetchResult = ParsedFetchResult
     fetcher.MemoryRecords = FetchedRecords
 
 

@@ -1,7 +1,7 @@
 """Faust's transport, handing agents whole slices of a partition's records.
 
 The scheme is `tidemark://`. Agents stay Faust agents: `async for event in stream.events()`; the value of an event is a
-`Slice`. What Faust would do with offsets, acknowledgements and commits, the engine does (`owned.py`).
+list of `Slice`s. What Faust would do with offsets, acknowledgements and commits, the engine does (`owned.py`).
 """
 
 import asyncio
@@ -155,19 +155,21 @@ class Consumer(driver.Consumer):
         return wanted
 
     async def _hand_over(self, tp: TP, owned: Owned, epoch: int, records: list[Any]) -> None:
+        if owned.epoch != epoch or not records:
+            return  # lost or revoked meanwhile; it will be sought to where its rows end
+        # One message for all slices: Faust takes 150 us over each, as much as over the fold of a fifth of a slice.
+        slices = []
         for first in range(0, len(records), SLICE_RECORDS):
-            if owned.epoch != epoch:
-                return  # lost or revoked meanwhile; it will be sought to where its rows end
             part = records[first : first + SLICE_RECORDS]
-            slice_ = Slice(owned, epoch, owned.handed_over, part)
-            last = part[-1]
-            owned.handed_over = last.offset + 1
-            # The stream silently drops messages of another generation; a queue of slices full, this waits.
-            message = ConsumerMessage(
-                tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type, (), None, slice_,
-                None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
-            )  # fmt: skip
-            await self.callback(message)
+            slices.append(Slice(owned, epoch, owned.handed_over, part))
+            owned.handed_over = part[-1].offset + 1
+        last = records[-1]
+        # The stream silently drops messages of another generation; a queue of messages full, this waits.
+        message = ConsumerMessage(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type, (), None, slices,
+            None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+        await self.callback(message)
 
     # -- what Faust would do, and the engine does --------------------------------------------------------------------
 
