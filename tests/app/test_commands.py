@@ -76,6 +76,7 @@ def test_without_an_answer_from_kafka_it_says_so_in_one_line(
 ) -> None:
     """Exit code 3: the same command may succeed later."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("TIDEMARK_WEB_PORT", str(free_port()))  # or the demo might have to say that it takes another
     with _signals_kept():
         run = _run(*arguments)
     assert run.exit_code == 3
