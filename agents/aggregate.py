@@ -21,29 +21,34 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
             INVALID.
 
     Raises:
-        FoldError: when `domain.reduce` raised; the task's rows must not be used any more.
+        FoldError: when the domain's own code raised; the task's rows must not be used any more.
     """
     table, domain = task.table, task.domain
     decode, entity_of, at_of = task.decode, domain.entity, domain.at
     rows, outcomes, horizon, poison = table.rows, table.totals.outcomes, now + FUTURE_MS, task.poison
     for record in records:
         key = record.key
+        if poison and record.offset in poison:
+            outcomes[Outcome.INVALID] += 1
+            dead_letter(task, record, Outcome.INVALID, poison[record.offset])
+            continue
         # 1 decode
         try:
             event = decode(record.value)  # type: ignore[arg-type] # null raises TypeError, which is one of the reasons
-            at = at_of(event)
+            at, entity = at_of(event), entity_of(event)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             reason = "the value is null" if record.value is None else _one_line(error)
             outcomes[Outcome.INVALID] += 1
             dead_letter(task, record, Outcome.INVALID, reason)
             continue
+        except Exception as error:
+            raise _defect(record, error) from error
         if not 0 <= at <= horizon:
             reason = "before 1970" if at < 0 else "more than a day ahead of now"
             outcomes[Outcome.INVALID] += 1
             dead_letter(task, record, Outcome.INVALID, f"the event's time is {reason}")
             continue
         # 2 route
-        entity = entity_of(event)
         row = rows.get(key)  # type: ignore[arg-type] # null is nobody's key
         if row is None or row.entity != entity:
             wrong = misrouted(task, key, entity)
@@ -51,15 +56,11 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
                 outcomes[Outcome.MISROUTED] += 1
                 dead_letter(task, record, Outcome.MISROUTED, wrong)
                 continue
-        if poison and record.offset in poison:
-            outcomes[Outcome.INVALID] += 1
-            dead_letter(task, record, Outcome.INVALID, poison[record.offset])
-            continue
         # 3 fold (4 retain happens where a row is inserted)
         try:
             outcomes[fold(table, key, event, at, record.offset)] += 1  # type: ignore[arg-type] # routed: not null
         except Exception as error:
-            raise FoldError(record.offset, f"{type(error).__name__}: {_one_line(error)}") from error
+            raise _defect(record, error) from error
     if records:
         task.position = records[-1].offset + 1
         table.totals_changed = True
@@ -79,6 +80,10 @@ def misrouted(task: Task, key: bytes | None, entity: str) -> str:
             "a producer on librdkafka needs partitioner=murmur2_random"
         )
     return ""
+
+
+def _defect(record: Record, error: Exception) -> FoldError:
+    return FoldError(record.offset, f"{type(error).__name__}: {_one_line(error)}")
 
 
 def _one_line(error: Exception) -> str:

@@ -3,14 +3,18 @@
 A tick is an empty batch: timers run on the partition's own turn, with the time passed in, right before each commit.
 """
 
+import logging
 from typing import Any
 
 import msgspec
 import orjson
 
-from agents.task import Commit, Outgoing, Task
+from agents.task import Commit, FoldError, Outgoing, Task
 from tables.event import OUTCOMES, iso
 from tables.row import Row
+from tables.table import UnwritableRowError
+
+log = logging.getLogger("tidemark.agents")
 
 
 def schedule(task: Task, now: int) -> None:
@@ -52,9 +56,15 @@ def publish(task: Task, row: Row) -> None:
         "partition": task.partition,
         "offset": head.offset,
     }
-    for suffix, body in task.domain.snapshots(row):
+    try:
+        bodies = [(suffix, orjson.dumps(body | about)) for suffix, body in task.domain.snapshots(row)]
+    except Exception:
+        # The row is right; a defect of the domain costs this snapshot, not the partition.
+        log.exception("%s: the snapshots of %r as of offset %d cannot be made", task.source, row.entity, head.offset)
+        bodies = []
+    for suffix, body in bodies:
         key = f"{row.entity}/{suffix}" if suffix else row.entity
-        task.outgoing.append(Outgoing("stats", key.encode(), orjson.dumps(body | about)))
+        task.outgoing.append(Outgoing("stats", key.encode(), body))
     head.pending = 0
     row.touch()
 
@@ -65,11 +75,18 @@ def stats_keys(task: Task, entity: str) -> list[bytes]:
 
 
 def take(task: Task, now: int) -> Commit:
-    """Steps 4 and 5 at a batch boundary: everything that is to become visible together, and nothing else."""
+    """Steps 4 and 5 at a batch boundary: everything that is to become visible together, and nothing else.
+
+    Raises:
+        FoldError: a row cannot be written, by a defect of its domain; the task's rows must not be used any more.
+    """
     tick(task, now)
     table = task.table
     moved = table.totals_changed
-    cells = table.take()
+    try:
+        cells = table.take()
+    except UnwritableRowError as error:
+        raise FoldError(error.offset, str(error)) from error
     if moved:
         task.outgoing.append(Outgoing("totals", str(task.partition).encode(), totals_body(task)))
     if any(top.changed for top in table.tops.values()):

@@ -2,11 +2,11 @@
 
 import importlib
 import logging
-from importlib import metadata
 
 import click
 
 from app import failures
+from app.version import version
 
 # Command -> where it is. Loaded when asked for: Faust alone takes half a second to import, and `--version` needs none.
 COMMANDS = {
@@ -39,15 +39,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
 
 
-def _version() -> str:
-    try:
-        return metadata.version("tidemark")
-    except metadata.PackageNotFoundError:
-        return "of a checkout that is not installed"
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(_version(), prog_name="tidemark")
+@click.version_option(version(), prog_name="tidemark")
 def main() -> None:
     """Live, durable, exact statistics from Kafka topics.
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from app import topology
 from app.broker import embedded
+from app.broker.folder import announcement
 from app.broker.jars import KAFKA_VERSION
 from app.settings import Settings, load
 from tables import DOMAINS
@@ -27,14 +28,15 @@ class Connection(NamedTuple):
 
 
 @contextmanager
-def connection(folder: Path | None = None) -> Iterator[Connection]:
+def connection(folder: Path | None = None, *, create: bool = True) -> Iterator[Connection]:
     """Find Kafka; the embedded one is started where none is named, and lives as long as somebody uses it.
 
     Topics of a named Kafka are its owner's business (`tidemark topics create`); those of the embedded one are created
-    here, since nobody else is there to do it.
+    here, since nobody else is there to do it, and follow changed settings.
 
     Args:
         folder: where the embedded Kafka keeps its data, instead of the folder that all commands share.
+        create: whether to create the topics of the embedded Kafka; commands that look at topics look at what is there.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -45,8 +47,10 @@ def connection(folder: Path | None = None) -> Iterator[Connection]:
         yield Connection(settings, embedded=False, version=None)
         return
     with ExitStack() as running:
-        with Console(stderr=True).status("Starting Kafka; the first start downloads 45 MB"):
+        with Console(stderr=True).status(announcement()):
             broker = running.enter_context(embedded(folder / "kafka" if folder else None))
         settings = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
-        asyncio.run(topology.create(settings, DOMAINS))
+        if create:
+            asyncio.run(topology.create(settings, DOMAINS))
+            asyncio.run(topology.alter(settings, DOMAINS))
         yield Connection(settings, embedded=True, version=KAFKA_VERSION)

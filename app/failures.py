@@ -41,15 +41,32 @@ def explained() -> Iterator[None]:
     except (SettingsError, TopologyError, BrokerError) as error:
         fail(str(error), MISCONFIGURED)
     except KafkaConnectionError:
-        from app.settings import load  # noqa: PLC0415 -- likewise
-
-        servers = load().bootstrap_servers or "the embedded broker's address"
-        fail(
-            f"no Kafka answers at {servers}: start it, mend KAFKA_BOOTSTRAP_SERVERS, "
-            "or unset it to use the embedded one",
-            NO_KAFKA,
-        )
+        fail(_no_kafka(), NO_KAFKA)
     except InputError as error:
         fail(str(error))
     except KafkaError as error:
         fail(f"Kafka: {error!r}; look at the broker's log and try again")
+
+
+@contextmanager
+def exiting() -> Iterator[None]:
+    """As `explained`, where another program's command line runs ours: it would show our exceptions as tracebacks."""
+    try:
+        with explained():
+            yield
+    except click.ClickException as failure:
+        failure.show()
+        raise SystemExit(failure.exit_code) from None
+
+
+def _no_kafka() -> str:
+    from app.settings import load  # noqa: PLC0415 -- `--help` and `--version` are quick
+
+    settings = load()
+    where = settings.bootstrap_servers or "the embedded broker's address"
+    mend, unset = "KAFKA_BOOTSTRAP_SERVERS", "or unset it"
+    if settings.security_protocol != "PLAINTEXT":  # then a broker that speaks otherwise, or refuses, looks as if away
+        where += f" by {settings.security_protocol}"
+        unset = "or unset both"
+        mend += " or TIDEMARK_SECURITY_PROTOCOL, the certificates or the credentials"
+    return f"no Kafka answers at {where}: start it, mend {mend}, {unset} to use the embedded one"

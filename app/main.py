@@ -15,14 +15,14 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
-from app import topology
+from app import failures, topology
 from app.connection import connection
 from app.engine import failpoints, transport
 from app.engine.assignor import Assignor
 from app.engine.engine import Engine
 from app.engine.recovery import TableManager
 from app.engine.totals import TotalsReader
-from app.settings import Settings
+from app.settings import Settings, check_web_address
 from app.web import server
 from tables import DOMAINS
 from tables.domain import Domain
@@ -82,6 +82,7 @@ def build(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> App:
         topic = app.topic(source, schema=transport.SliceSchema(), key_type=bytes, value_type=bytes)
         app.agent(topic, name=f"{domain.name}")(_fold)
     app.task(app.totals.run)
+    app.task(app.engine.watch)
     return app
 
 
@@ -114,6 +115,9 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "broker_session_timeout": settings.session_timeout_seconds,
         "broker_heartbeat_interval": settings.session_timeout_seconds / 6,
         "broker_rebalance_timeout": settings.session_timeout_seconds * 2,
+        # aiokafka leaves the group when nothing has been fetched for so long, and does not come back by itself: a spare
+        # worker fetches nothing. (It is not sent to the broker: JoinGroup carries the rebalance timeout.)
+        "broker_max_poll_interval": 1e9,
         "stream_buffer_maxsize": QUEUED_FETCHES,
         "stream_recovery_delay": 0.0,
         "stream_wait_empty": True,
@@ -146,6 +150,9 @@ def __getattr__(name: str) -> Any:
     if name == "app":
         kafka = ExitStack()
         atexit.register(kafka.close)
-        made = globals()["app"] = build(kafka.enter_context(connection()).settings)
+        with failures.exiting():  # Faust's command line would show a traceback
+            settings = kafka.enter_context(connection()).settings
+            check_web_address(settings)
+            made = globals()["app"] = build(settings)
         return made
     raise AttributeError(name)

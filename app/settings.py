@@ -1,28 +1,91 @@
 """Every knob, with its unit, its default and the reason for the default. Read from the environment: TIDEMARK_*."""
 
+import difflib
+import errno
 import ipaddress
+import os
+import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "TIDEMARK_"
+# Read elsewhere: by the embedded Kafka, by the failpoints, and by the project's own tests and benches.
+OTHER_VARIABLES = ("TIDEMARK_HOME", "TIDEMARK_FAILPOINT", "TIDEMARK_TELEMETRY", "TIDEMARK_BENCH_REPORT")
+# Kubernetes tells every container of the services around it: one named `tidemark` becomes TIDEMARK_SERVICE_HOST,
+# TIDEMARK_PORT=tcp://..., TIDEMARK_PORT_6066_TCP_ADDR. Nobody set them, so nobody could mend them.
+_SERVICE_NAME = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_SERVICE_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
+_SECRET = re.compile(r"pass|token|secret", re.IGNORECASE)
+_SERVER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+KAFKA_PORT = 9092
+MOST_PORTS = 65535
+MOST_DAYS = 36_500  # a century; Kafka counts in milliseconds, in 64 bits
 
 
 class SettingsError(ValueError):
     """A setting is wrong; the message names it, its value and the remedy."""
 
 
+def _servers(text: str) -> str:
+    return ",".join(_server(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _server(text: str) -> str:
+    found = _SERVER.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is not host:port; an IPv6 address stands in brackets")
+    port = int(found["port"] or KAFKA_PORT)
+    if not 0 < port <= MOST_PORTS:
+        raise ValueError(f"the port of {text!r} is not within 1..{MOST_PORTS}")
+    return f"{found['host']}:{port}"
+
+
+def _url(text: str) -> str:
+    text = text.strip()
+    if not text:
+        return text
+    parts = urlsplit(text)
+    _ = parts.port  # raises ValueError where it is none
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", text):
+        raise ValueError("it is not http://HOST:PORT or https://HOST:PORT")
+    return text
+
+
+def _token(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value().strip()
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("a header carries it: letters, digits and signs of ASCII, without spaces between them")
+    return SecretStr(text)
+
+
+def _empty_is_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 class Settings(BaseSettings):
     """The settings of one installation. Two installations on one cluster differ in `prefix`."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEMARK_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
 
     # -- Kafka
-    bootstrap_servers: str = Field(
+    bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
         "",
         validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", "bootstrap_servers"),
-        description="`host:port`, comma-separated. Empty: an embedded Kafka is started, and shared.",
+        description="`host:port`, comma-separated; no port: 9092. Empty: an embedded Kafka is started, and shared.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to the brokers. Certificates are always checked."
@@ -32,7 +95,9 @@ class Settings(BaseSettings):
     )
     sasl_username: str = Field("", description="Used with the SASL protocols.")
     sasl_password: SecretStr = Field(SecretStr(""), description="Used with the SASL protocols; never logged.")
-    ssl_ca_file: Path | None = Field(None, description="Authorities to trust instead of the system's.")
+    ssl_ca_file: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
+        None, description="A file of authorities (PEM) to trust instead of the system's."
+    )
 
     # -- topics
     prefix: str = Field(
@@ -44,8 +109,12 @@ class Settings(BaseSettings):
     replication: int = Field(
         1, ge=1, le=9, description="Of every topic. 1 suits the embedded Kafka; production wants 3, min.insync 2."
     )
-    events_retention_days: float = Field(7, gt=0, description="`<domain>-events` are deleted after so many days.")
-    dead_letters_retention_days: float = Field(30, gt=0, description="The same for `<domain>-dead-letters`.")
+    events_retention_days: float = Field(
+        7, gt=0, le=MOST_DAYS, allow_inf_nan=False, description="`<domain>-events` are deleted after so many days."
+    )
+    dead_letters_retention_days: float = Field(
+        30, gt=0, le=MOST_DAYS, allow_inf_nan=False, description="The same for `<domain>-dead-letters`."
+    )
 
     # -- the engine
     commit_interval_seconds: float = Field(
@@ -60,7 +129,7 @@ class Settings(BaseSettings):
     instance_id: str = Field(
         "", description="Static membership (group.instance.id): a restart within the session timeout moves nothing."
     )
-    key_limit: int | None = Field(
+    key_limit: Annotated[int | None, BeforeValidator(_empty_is_none)] = Field(
         None,
         ge=0,
         description="At most so many rows per table, the least recently updated go. Empty: the domain's own.",
@@ -69,21 +138,40 @@ class Settings(BaseSettings):
     # -- the web views
     web_host: str = Field("127.0.0.1", description="Beyond loopback a token is required.")
     web_port: int = Field(6066, ge=1, le=65535, description="Faust's own port.")
-    web_url: str = Field("", description="Where other workers reach this one; empty: from web_host and web_port.")
-    web_token: SecretStr = Field(SecretStr(""), description="Bearer token of the views and of other workers.")
+    web_url: Annotated[str, AfterValidator(_url)] = Field(
+        "", description="Where other workers reach this one; empty: from web_host and web_port."
+    )
+    web_token: Annotated[SecretStr, AfterValidator(_token)] = Field(
+        SecretStr(""), description="Bearer token of the views and of other workers."
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Of this project's own logs.")
 
     @model_validator(mode="after")
     def _together(self) -> "Settings":
         if self.security_protocol.startswith("SASL") and not self.sasl_username:
-            raise ValueError("sasl_username: empty, but security_protocol is SASL; set TIDEMARK_SASL_USERNAME")
+            raise ValueError(
+                f"TIDEMARK_SASL_USERNAME is empty and TIDEMARK_SECURITY_PROTOCOL={self.security_protocol!r}; "
+                "set TIDEMARK_SASL_USERNAME"
+            )
         if not is_loopback(self.web_host) and not self.web_token.get_secret_value():
             raise ValueError(
-                f"web_host: {self.web_host!r} is beyond loopback and web_token is empty; "
+                f"TIDEMARK_WEB_HOST={self.web_host!r} is beyond loopback and TIDEMARK_WEB_TOKEN is empty; "
                 "set TIDEMARK_WEB_TOKEN, or TIDEMARK_WEB_HOST=127.0.0.1"
             )
+        if self.security_protocol.endswith("SSL"):
+            self._check_authorities()
         return self
+
+    def _check_authorities(self) -> None:
+        try:
+            self.ssl_context()
+        except OSError as error:  # also ssl.SSLError: a file without certificates
+            reason = error.strerror or error
+            raise ValueError(
+                f"TIDEMARK_SSL_CA_FILE={str(self.ssl_ca_file or '')!r} cannot be used ({reason}); name a file of "
+                "certificates in PEM that this user may read, or unset it to trust the system's"
+            ) from error
 
     @property
     def application_id(self) -> str:
@@ -136,17 +224,85 @@ def load(**overrides: Any) -> Settings:
     Raises:
         SettingsError: naming each wrong setting, its value and the remedy.
     """
+    wrong = list(_unknown())
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
+        wrong += [_explain(problem) for problem in error.errors()]
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return settings
+
+
+def check_web_address(settings: Settings) -> None:
+    """Say before a worker starts whether it can serve its views where it is told to.
+
+    Raises:
+        SettingsError: naming the setting to change.
+    """
+    host, port = settings.web_host, settings.web_port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            _bind(family, kind, protocol, address)
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(_unbound(host, port, error)) from error
+
+
+def _bind(family: int, kind: int, protocol: int, address: Any) -> None:
+    with socket.socket(family, kind, protocol) as probe:
+        # As the server does: a port whose last connections are still closing is free, and `::` leaves 0.0.0.0 alone.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
+
+
+def _unbound(host: str, port: int, error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return f"port {port} is taken, perhaps by another worker; choose another one with TIDEMARK_WEB_PORT"
+    if number == errno.EACCES:
+        return f"TIDEMARK_WEB_PORT={port}: this user may not listen there; choose one above 1023"
+    reason = getattr(error, "strerror", None) or error
+    return (
+        f"TIDEMARK_WEB_HOST={host!r} is no address of this machine ({reason}); name one that is, "
+        "0.0.0.0 for all of them, or 127.0.0.1"
+    )
+
+
+def _variables() -> dict[str, str]:
+    """Each setting's environment variable -> its name."""
+    fields = Settings.model_fields.items()
+    found = {name: getattr(field.validation_alias, "choices", [f"{PREFIX}{name.upper()}"]) for name, field in fields}
+    return {str(choices[0]): name for name, choices in found.items()}
+
+
+def _unknown() -> Iterator[str]:
+    """A line for each variable that looks like a setting and is none: a typo would leave its setting at the default."""
+    known = [*_variables(), *OTHER_VARIABLES]
+    for name, value in sorted(os.environ.items()):
+        if not name.upper().startswith(PREFIX) or name.upper() in known or _is_of_a_service(name, value):
+            continue
+        close = difflib.get_close_matches(name.upper(), known, n=1)
+        hint = f"did you mean {close[0]}? Else unset it" if close else "unset it"
+        yield f"{name}={_shown([name, *close], value)}: there is no such setting; {hint}"
+
+
+def _is_of_a_service(name: str, value: str) -> bool:
+    return bool(_SERVICE_NAME.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_VALUE.fullmatch(value)))
 
 
 def _explain(problem: Any) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    if not name:  # a rule over several settings, which names them itself
-        return f"wrong settings: {problem['msg'].removeprefix('Value error, ')}"
-    variable = name if name.isupper() else f"TIDEMARK_{name.upper()}"
-    secret = any(word in name for word in ("password", "token"))
-    value = "(secret)" if secret else repr(problem["input"])
-    return f"{variable}={value}: {problem['msg']}; see the setting in docs/operations.md"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # a rule over several settings, which names them itself
+        return f"wrong settings: {message}"
+    variables = _variables()
+    given = str(problem["loc"][0])
+    variable = given if given in variables else next(one for one, name in variables.items() if name == given)
+    about = Settings.model_fields[variables[variable]].description
+    return f"{variable}={_shown([variable], problem['input'])}: {message}. {about}"
+
+
+def _shown(names: list[str], value: Any) -> str:
+    return "(secret)" if any(_SECRET.search(name) for name in names) else repr(value)

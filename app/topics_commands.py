@@ -30,21 +30,27 @@ def topics() -> None:
 @topics.command()
 @_json
 def create(*, as_json: bool) -> None:
-    """Create the topics that are missing; those that exist are left as they are.
+    """Create the topics that are missing, and bring the settings of the others to what is wanted.
+
+    Retention follows TIDEMARK_EVENTS_RETENTION_DAYS and TIDEMARK_DEAD_LETTERS_RETENTION_DAYS: a shorter one deletes
+    older records. Settings that Tidemark does not set stay as they are, and so do partitions and replicas.
 
     \b
     Examples:
       tidemark topics create
       TIDEMARK_PARTITIONS=12 TIDEMARK_REPLICATION=3 tidemark topics create
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
-    with connection() as kafka:
+    with connection(create=False) as kafka:
         created = asyncio.run(topology.create(kafka.settings, DOMAINS))
+        altered = asyncio.run(topology.alter(kafka.settings, DOMAINS))
     if as_json:
-        click.echo(json.dumps({"created": created}))
+        click.echo(json.dumps({"created": created, "altered": list(altered)}))
         return
     for name in created:
         click.echo(f"created {name}")
-    if not created:
+    for name, changes in altered.items():
+        click.echo(f"altered {name}: {', '.join(changes)}")
+    if not created and not altered:
         click.echo("all topics exist; tidemark topics verify tells whether they are right", err=True)
 
 
@@ -60,7 +66,7 @@ def verify(*, as_json: bool) -> None:
       tidemark topics verify
       tidemark topics verify --json | jq -r '.problems[]'
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
-    with connection() as kafka:
+    with connection(create=False) as kafka:
         problems = asyncio.run(topology.problems(kafka.settings, DOMAINS))
     if as_json:
         click.echo(json.dumps({"ok": not problems, "problems": problems}))

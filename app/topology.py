@@ -1,8 +1,9 @@
 """Domain -> topics: names, partition counts, cleanup policies; created explicitly, verified before a worker starts."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -12,9 +13,14 @@ from app.settings import Settings
 from tables.domain import Domain
 
 DAY_MS = 86_400_000
-LISTED_SECONDS = 30  # until brokers list what the controller has created; usually a few ms
+LISTED_SECONDS = 30  # until brokers list what the controller has created or altered; usually a few ms
+TOPICS_OWN = 1  # the source of a setting that was made for the topic itself (DYNAMIC_TOPIC_CONFIG)
 # A dead letter is the original record plus our headers (at most 1 kB), so its topic takes more than a source's 1 MiB.
 DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
+
+# The active segment is never compacted, and a worker reads all of it at its start: at Kafka's 1 GiB a busy changelog
+# would keep a gigabyte of cells that are long out of date. Kafka Streams rolls its own at 50 MiB.
+SMALL_SEGMENTS = (("segment.bytes", str(64 * 1024 * 1024)),)
 
 
 class TopologyError(RuntimeError):
@@ -23,13 +29,17 @@ class TopologyError(RuntimeError):
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it has to be. `config` holds the settings that are verified."""
+    """A topic as it has to be.
+
+    `config` holds what is verified; `initial` what a new topic begins with and its owner may change.
+    """
 
     name: str
     partitions: int
     replication: int
     config: tuple[tuple[str, str], ...]
     about: str
+    initial: tuple[tuple[str, str], ...] = ()
 
 
 def topic_name(settings: Settings, domain: Domain, role: str) -> str:
@@ -52,7 +62,14 @@ def topics_of(settings: Settings, domain: Domain) -> list[Topic]:
         ("dead-letters", dead_letters, "records that could not be folded"),
     ]
     return [
-        Topic(topic_name(settings, domain, role), settings.partitions, settings.replication, config, about)
+        Topic(
+            topic_name(settings, domain, role),
+            settings.partitions,
+            settings.replication,
+            config,
+            about,
+            initial=SMALL_SEGMENTS if config is compact else (),
+        )
         for role, config, about in wanted
     ]
 
@@ -77,7 +94,7 @@ async def create(settings: Settings, domains: Iterable[Domain]) -> list[str]:
         if not missing:
             return []
         response = await admin.create_topics(
-            [NewTopic(t.name, t.partitions, t.replication, topic_configs=dict(t.config)) for t in missing]
+            [NewTopic(t.name, t.partitions, t.replication, topic_configs=dict(t.config + t.initial)) for t in missing]
         )
         for name, code, *rest in response.topic_errors:
             if code not in (0, TopicAlreadyExistsError.errno):
@@ -88,6 +105,69 @@ async def create(settings: Settings, domains: Iterable[Domain]) -> list[str]:
         return names
     finally:
         await admin.close()
+
+
+async def alter(settings: Settings, domains: Iterable[Domain]) -> dict[str, list[str]]:
+    """Bring the settings of topics that exist to what is wanted; returns what was changed, by topic.
+
+    Settings that are not ours to want stay as they are. So do partitions and replicas: a key's partition must not
+    change, and to move replicas is work for brokers that their owner decides about.
+    """
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    try:
+        await admin.start()
+        topics = await _existing(admin, settings, domains)
+        configs = await _configs(admin, topics)
+        changes = {
+            topic.name: [f"{name}={wanted} (was {found})" for name, found, wanted in _changed(topic, configs)]
+            for topic in topics
+        }
+        different = [topic for topic in topics if changes[topic.name]]
+        if different:
+            await _alter(admin, different)
+            await _wait_until_altered(admin, different)
+        return {topic.name: changes[topic.name] for topic in different}
+    finally:
+        await admin.close()
+
+
+async def _alter(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
+    # This request sets all of a topic's own settings: those that it leaves out fall back to the brokers' defaults.
+    own = await _own_configs(admin, topics)
+    responses = await admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, t.name, own[t.name] | dict(t.config)) for t in topics]
+    )
+    for code, message, _, name in (resource for response in responses for resource in response.resources):
+        if code:
+            raise TopologyError(f"topic {name} cannot be altered: {message or for_code(code).description}")
+
+
+async def _own_configs(admin: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, dict[str, str]]:
+    """What was set for each topic itself; all else is the brokers' default."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4] if entry[3] == TOPICS_OWN}
+        for response in await admin.describe_configs(resources)
+        for resource in response.resources
+    }
+
+
+async def _wait_until_altered(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
+    """Brokers show a change some time after the controller has acknowledged it."""
+    async with asyncio.timeout(LISTED_SECONDS):
+        while any(map(_changed, topics, [await _configs(admin, topics)] * len(topics))):  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0.05)
+
+
+async def _existing(admin: AIOKafkaAdminClient, settings: Settings, domains: Iterable[Domain]) -> list[Topic]:
+    present = set(await admin.list_topics())
+    return [topic for topic in topology(settings, domains) if topic.name in present]
+
+
+def _changed(topic: Topic, configs: dict[str, dict[str, str]]) -> list[tuple[str, str | None, str]]:
+    """The settings that are not as they have to be: (name, found, wanted)."""
+    found = configs[topic.name]
+    return [(name, found.get(name), wanted) for name, wanted in topic.config if found.get(name) != wanted]
 
 
 async def _wait_until_listed(admin: AIOKafkaAdminClient, names: list[str]) -> None:
@@ -102,18 +182,17 @@ async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     admin = AIOKafkaAdminClient(**settings.kafka())
     try:
         await admin.start()
-        wanted = topology(settings, domains)
-        present = set(await admin.list_topics())
-        found = [topic for topic in wanted if topic.name in present]
+        found = await _existing(admin, settings, domains)
         lines = [
             f"topic {topic.name} does not exist; create it with: tidemark topics create"
-            for topic in wanted
-            if topic.name not in present
+            for topic in topology(settings, domains)
+            if topic not in found
         ]
         described = {d["topic"]: d for d in await admin.describe_topics([t.name for t in found])} if found else {}
         configs = await _configs(admin, found)
         for topic in found:
-            lines += _differences(topic, len(described[topic.name]["partitions"]), configs[topic.name])
+            lines += _misplaced(topic, described[topic.name]["partitions"])
+            lines += _misconfigured(topic, configs, settings.bootstrap_servers)
         return lines
     finally:
         await admin.close()
@@ -133,20 +212,28 @@ async def _configs(admin: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str,
     }
 
 
-def _differences(topic: Topic, partitions: int, config: dict[str, str]) -> list[str]:
-    lines = []
-    if partitions != topic.partitions:
-        lines.append(
-            f"topic {topic.name} has {partitions} partitions, wanted {topic.partitions}; "
-            f"set TIDEMARK_PARTITIONS={partitions}, or use another TIDEMARK_PREFIX (a key's partition must not change)"
+def _misplaced(topic: Topic, partitions: list[dict[str, Any]]) -> Iterator[str]:
+    number = len(partitions)
+    if number != topic.partitions:
+        yield (
+            f"topic {topic.name} has {number} partitions, wanted {topic.partitions}; "
+            f"set TIDEMARK_PARTITIONS={number}, or use another TIDEMARK_PREFIX (a key's partition must not change)"
         )
-    for name, wanted in topic.config:
-        if config.get(name) != wanted:
-            lines.append(
-                f"topic {topic.name} has {name}={config.get(name)}, wanted {wanted}; mend it with: kafka-configs.sh "
-                f"--alter --entity-type topics --entity-name {topic.name} --add-config {name}={wanted}"
-            )
-    return lines
+    replicas = min((len(partition["replicas"]) for partition in partitions), default=0)
+    if replicas < topic.replication:  # more of them lose nothing, and stand there while replicas are moved
+        yield (
+            f"topic {topic.name} has {replicas} replicas, wanted {topic.replication}; "
+            f"add some with kafka-reassign-partitions.sh, or set TIDEMARK_REPLICATION={replicas}"
+        )
+
+
+def _misconfigured(topic: Topic, configs: dict[str, dict[str, str]], servers: str) -> Iterator[str]:
+    for name, found, wanted in _changed(topic, configs):
+        yield (
+            f"topic {topic.name} has {name}={found}, wanted {wanted}; mend it with: tidemark topics create, or with: "
+            f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {topic.name} "
+            f"--add-config {name}={wanted}"
+        )
 
 
 async def verify(settings: Settings, domains: Iterable[Domain]) -> None:

@@ -13,10 +13,9 @@ import faust
 from mode.utils.futures import maybe_cancel
 
 from app import failures, topology
-from app.broker.ready import is_free
 from app.connection import connection
 from app.main import build
-from app.settings import Settings, is_loopback
+from app.settings import Settings, check_web_address
 from tables import DOMAINS
 
 log = logging.getLogger("tidemark")
@@ -76,9 +75,7 @@ def worker(*, until_eof: bool) -> None:
     with connection() as kafka:
         # Again at the app's start; but here, before Faust runs, a mismatch is one message and not a crash.
         asyncio.run(topology.verify(kafka.settings, DOMAINS))
-        if is_loopback(kafka.settings.web_host) and not is_free(kafka.settings.web_port):
-            taken = f"port {kafka.settings.web_port} is taken, perhaps by another worker"
-            failures.fail(f"{taken}; choose another one with TIDEMARK_WEB_PORT", failures.MISCONFIGURED)
+        check_web_address(kafka.settings)
         set_up_logging(kafka.settings)
         crash = _run(kafka.settings, until_eof=until_eof)
     if crash is not None:
@@ -125,8 +122,9 @@ def set_up_logging(settings: Settings) -> None:
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "tidemark": {"level": settings.log_level.upper()},
-            # It logs an ERROR for every attempt to reach a broker that is away; the engine says it once.
-            "aiokafka": {"level": "WARNING"},
+            # It logs an ERROR for every attempt to reach a broker that is away: hundreds per second. The engine says it
+            # once, and once more when the broker is back.
+            "aiokafka": {"level": "WARNING" if settings.log_level == "debug" else "CRITICAL"},
         },
     }
     logging.config.dictConfig(config)

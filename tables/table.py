@@ -27,6 +27,14 @@ class CorruptCellError(ValueError):
     """A changelog record that is not a cell of this domain, in a format that this version knows."""
 
 
+class UnwritableRowError(ValueError):
+    """A row that cannot be encoded or ranked: a defect of its domain, or a sum beyond 64 bits."""
+
+    def __init__(self, entity: str, offset: int, error: Exception) -> None:
+        super().__init__(f"the row of {entity!r} cannot be written: {type(error).__name__}: {error}")
+        self.offset = offset
+
+
 class Table:
     """The rows of one partition of one domain, in order of their last update (the oldest first)."""
 
@@ -78,7 +86,11 @@ class Table:
     # -- to the changelog ------------------------------------------------------------------------------------------
 
     def take(self) -> list[Change]:
-        """What has changed since the last call, encoded. Top lists take the changed rows in on the way."""
+        """What has changed since the last call, encoded. Top lists take the changed rows in on the way.
+
+        Raises:
+            UnwritableRowError: a row or the totals cannot be encoded; the table must not be used any more.
+        """
         changes, self._tombstones = self._tombstones, []
         version = bytes([self.domain.version])
         encode = msgspec.msgpack.Encoder().encode
@@ -88,16 +100,22 @@ class Table:
                 continue
             row.changed = None
             entity, cells = row.entity, row.cells
-            for name in changed:
-                cell = cells.get(name) if name else row.head
-                changes.append(Change(cell_key(entity, name), None if cell is None else version + encode(cell)))
-            for top in self.domain.tops:
-                self.tops[top.name].update(entity, top.rank(row))
+            try:
+                for name in changed:
+                    cell = cells.get(name) if name else row.head
+                    changes.append(Change(cell_key(entity, name), None if cell is None else version + encode(cell)))
+                for top in self.domain.tops:
+                    self.tops[top.name].update(entity, top.rank(row))
+            except Exception as error:
+                raise UnwritableRowError(entity, row.head.offset, error) from error
         self.dirty.clear()
         self._refill_tops()
         if self.totals_changed:
             self.totals_changed = False
-            changes.append(Change(TOTALS_KEY, version + encode(self.totals)))
+            try:
+                changes.append(Change(TOTALS_KEY, version + encode(self.totals)))
+            except Exception as error:
+                raise UnwritableRowError("the totals", self.totals.position - 1, error) from error
         return changes
 
     def _refill_tops(self) -> None:

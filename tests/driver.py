@@ -94,7 +94,13 @@ class Driver:
 
     def commit(self) -> Commit:
         """What one transaction makes visible at once."""
-        commit = take(self.task, self.now)
+        try:
+            commit = take(self.task, self.now)
+        except FoldError as error:  # likewise: a row that cannot be written
+            self.poison[error.offset] = error.reason
+            self.task = self.restored()
+            self.fold()
+            return self.commit()
         for key, value in commit.cells:
             self.changelog.append(Sent(len(self.changelog), key, value, []))
             _compact(self.cells, key, value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from app.broker.errors import BrokerError
-from app.broker.folder import Folder
+from app.broker.folder import Folder, announcement
 from app.broker.jars import KAFKA_VERSION
 from app.broker.ready import HOST, is_ready
 from app.broker.server import default_folder, embedded, find
@@ -52,7 +52,8 @@ def start(folder: Path | None, port: int | None) -> None:
       tidemark broker start --port 9092 --folder ~/kafka
       export KAFKA_BOOTSTRAP_SERVERS=$(tidemark broker start)
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
-    click.echo(f"Starting Kafka {KAFKA_VERSION}; the first start downloads 45 MB.", err=True)
+    if not Folder((folder or default_folder()).absolute()).is_running():
+        click.echo(f"{announcement()}.", err=True)
     try:
         with embedded(folder, port) as running:
             running.keep()

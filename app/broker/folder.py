@@ -10,9 +10,10 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from app.broker.errors import BrokerError, Reason
+from app.broker.jars import KAFKA_VERSION
 from app.broker.lock import is_held
 
-ELSEWHERE = "choose another folder with --folder or TIDEMARK_HOME"
+ELSEWHERE = "choose another folder with TIDEMARK_HOME (or --data of demo, --folder of broker)"
 KEPT_LOGS = 3
 # An idle broker with the demo's topics takes about 50 MB; below this Kafka would fail in the middle of a run.
 FREE_BYTES = 512 * 1024 * 1024
@@ -24,6 +25,21 @@ def home() -> Path:
         return Path(given).expanduser()
     shared = os.environ.get("XDG_DATA_HOME")
     return (Path(shared) if shared else Path.home() / ".local" / "share") / "tidemark"
+
+
+def announcement() -> str:
+    """What to say before Kafka is started: a first start takes long, and why."""
+    starting = f"Starting Kafka {KAFKA_VERSION}"
+    return starting if _is_downloaded() else f"{starting}; the first start downloads 45 MB"
+
+
+def _is_downloaded() -> bool:
+    try:
+        from jgo.config import GlobalSettings  # noqa: PLC0415 -- without jgo nothing is downloaded; `java` says so
+    except ImportError:
+        return True
+    jars = Path(GlobalSettings.load().repo_cache) / "org/apache/kafka/kafka_2.13" / KAFKA_VERSION
+    return any(jars.glob("*.jar"))
 
 
 @dataclass(frozen=True)
@@ -155,7 +171,7 @@ class Folder:
             message = (
                 f"{free // 2**20} MB are free at {self.path}, Kafka needs {FREE_BYTES // 2**20} MB: free some space"
             )
-            raise BrokerError(Reason.DISK, f"{message} or choose another folder with --folder or TIDEMARK_HOME")
+            raise BrokerError(Reason.DISK, f"{message}, or {ELSEWHERE}")
 
     def rotate_log(self) -> None:
         """Begin a new log and keep the last few, so that years of starts do not fill the disk."""

@@ -3,21 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import (
-    AuthenticationFailedError,
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    KafkaError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from app.engine.owned import GenerationError, Owned, State
+from app.engine.errors import FINAL, GenerationError
+from app.engine.owned import Owned, State
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
@@ -25,15 +19,8 @@ from tables.row import Row
 
 log = logging.getLogger("tidemark.engine")
 
-# Trying again does not help against these: they stop the worker, with what the broker said.
-FATAL = (
-    AuthenticationFailedError,
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-    UnknownTopicOrPartitionError,
-)
+WATCH_SECONDS = 2.0
+ANSWER_SECONDS = 5.0  # a broker that needs longer for an offset is not serving
 
 
 class Group(Protocol):
@@ -109,6 +96,8 @@ class Engine:
         self.group: Group | None = None
         self.crash: Callable[[BaseException], Awaitable[None]] | None = None
         self.work = asyncio.Event()  # something may have become fetchable
+        self.unreachable = ""  # since when the brokers do not answer; "" while they do
+        self._expected = 0
         self._partitioner = DefaultPartitioner()
         self._all = list(range(settings.partitions))
         self._crashing: set[asyncio.Task[None]] = set()
@@ -129,6 +118,10 @@ class Engine:
             if owned is None:
                 owned = self.owned[topic, partition] = Owned(self, self.domains[topic], partition)
             owned.start(generation)
+
+    def expect(self, changelogs: int) -> None:
+        """Note how many changelog partitions were assigned: each must come with its source partition."""
+        self._expected = changelogs
 
     async def revoked(self) -> None:
         """Let go of all partitions: a classic rebalance takes everything from everyone."""
@@ -156,7 +149,7 @@ class Engine:
 
     def may_retry(self, error: Exception) -> bool:
         """Whether trying again may help."""
-        return not isinstance(error, FATAL)
+        return not isinstance(error, FINAL)
 
     def on_done(self, run: "asyncio.Task[None]") -> None:
         """Stop the worker when a partition's life ended by an error that trying again does not mend."""
@@ -166,6 +159,25 @@ class Engine:
             crashing = asyncio.ensure_future(self.crash(error))
             self._crashing.add(crashing)
             crashing.add_done_callback(self._crashing.discard)
+
+    async def watch(self) -> None:
+        """Ask the brokers a small question again and again; say once when they stop answering, and once when they do.
+
+        An idle partition commits nothing, so nothing else would notice.
+        """
+        partition = TopicPartition(next(iter(self.domains)), 0)
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                await asyncio.wait_for(self.offsets.ends(partition), ANSWER_SECONDS)
+            except (KafkaError, TimeoutError, OSError):
+                if not self.unreachable:
+                    self.unreachable = f"Kafka does not answer since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+                    log.error("%s at %s; trying again", self.unreachable, self.settings.bootstrap_servers)  # noqa: TRY400
+            else:
+                if self.unreachable:
+                    log.warning("Kafka answers again at %s", self.settings.bootstrap_servers)
+                self.unreachable = ""
 
     def wake(self) -> None:
         """Tell the transport that a partition may want records."""
@@ -196,7 +208,10 @@ class Engine:
         """Why this worker is not ready, one line per partition; empty when it is."""
         if self.group is None or self.group.generation < 0:
             return ["no partitions have been assigned yet"]
-        return [
+        reasons = [self.unreachable] if self.unreachable else []
+        if len(self.owned) < self._expected:
+            reasons.append(f"{self._expected - len(self.owned)} of the assigned partitions have no source topic")
+        return reasons + [
             f"{owned!r} is {owned.state.value}" + (f": {owned.last_error}" if owned.last_error else "")
             for owned in self.owned.values()
             if owned.state is not State.LIVE

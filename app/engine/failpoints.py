@@ -7,6 +7,8 @@ a power cut would. Unset, reaching a failpoint costs one comparison.
 import os
 import signal
 
+from app.settings import SettingsError
+
 ASSIGNED = (
     "assigned.begun",
     "assigned.fenced",
@@ -29,17 +31,19 @@ REVOKED = ("revoked.begun", "revoked.stopped", "revoked.committed", "revoked.rel
 ALL = (*ASSIGNED, *COMMIT, *REVOKED)
 
 _armed, _, _count = os.environ.get("TIDEMARK_FAILPOINT", "").partition(":")
-_left = int(_count or 1)
+_left = int(_count) if _count.isdecimal() else 1
 
 
 def check() -> None:
-    """Refuse a failpoint that does not exist: a test that arms one must not pass for that reason.
+    """Refuse a failpoint that cannot be reached: a test that arms one must not pass for that reason.
 
     Raises:
-        ValueError: naming those that exist.
+        SettingsError: naming those that exist.
     """
+    if _count and not (_count.isdecimal() and _left):
+        raise SettingsError(f"TIDEMARK_FAILPOINT: {_count!r} is no number of times")
     if _armed and _armed not in ALL:
-        raise ValueError(f"TIDEMARK_FAILPOINT={_armed!r} is not one of {', '.join(ALL)}")
+        raise SettingsError(f"TIDEMARK_FAILPOINT={_armed!r} is not one of {', '.join(ALL)}")
 
 
 def reach(name: str) -> None:

@@ -150,7 +150,10 @@ class ParsedPartitionRecords(fetcher.PartitionRecords):
         while more and len(taken) < number:
             batch = next(self._records_iterator, None)
             more = batch is not None
-            taken = taken + batch if taken and batch else batch or taken
+            if batch and taken:
+                taken.extend(batch)
+            else:
+                taken = batch or taken
         self._left = taken[number:]
         if more:  # else aiokafka has set it to the end of the last batch, which may lie beyond the last record
             taken = taken[:number]

@@ -18,18 +18,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from agents.aggregate import aggregate
 from agents.emit import take
-from agents.restore import Restore
 from agents.task import Commit, FoldError, Task
+from app.engine.changelog import check_position, restore, stable_end
+from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError
 from app.engine.failpoints import reach
-from app.engine.fetch import read_to, reader
-from app.engine.producer import PartitionProducer, delivered_to
+from app.engine.producer import Batch, PartitionProducer, delivered_to
 from app.topology import topic_name
 from tables.domain import Domain
-from tables.table import CorruptCellError, Table
 
 if TYPE_CHECKING:
     from app.engine.engine import Engine
@@ -38,6 +36,7 @@ log = logging.getLogger("tidemark.engine")
 
 BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts at one partition; the last one repeats
 UNCOMMITTED_RECORDS = 100_000  # folded and not yet committed: beyond it the partition waits for its commit
+NEVER = -1  # no offset has been committed
 REVOKE_SECONDS = 4  # for the last commit, when partitions go: well inside the shortest session timeout (6 s)
 
 
@@ -47,22 +46,6 @@ class State(Enum):
     RESTORING = "restoring"
     LIVE = "live"
     PARKED = "parked"
-
-
-class GenerationError(Exception):
-    """The assignment that this work was for is over."""
-
-
-class OpenTransactionError(Exception):
-    """Somebody else's transaction stays open on a changelog: restoring below it would lose committed rows."""
-
-
-class LostSliceError(Exception):
-    """A slice did not follow on the one before it."""
-
-
-class PositionError(Exception):
-    """Rows and committed offset do not belong together, or the source topic is not the one they came from."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +82,8 @@ class Owned:
         self.seek_to: int | None = None  # for the transport, before it fetches again
         self.poison: dict[int, str] = {}
         self.last_error = ""
+        self._attempts = 0  # in a row without a commit: a restore alone is no success
+        self._revoke_turn = asyncio.Lock()
         self._producer: PartitionProducer | None = None
         self._revoking = asyncio.Event()
         self._failed: Exception | None = None
@@ -124,14 +109,25 @@ class Owned:
         if slice_.epoch != self.epoch or self.task is None:
             return
         try:
-            if slice_.start != self.task.position:
-                self._fail(LostSliceError(f"a slice from {slice_.start}, wanted {self.task.position}"))
-                return
+            self._follows(slice_)
             aggregate(self.task, slice_.records, now_ms())
         except FoldError as error:
-            log.exception("%r: a record could not be folded and becomes a dead letter", self)
+            log.warning("%r: %s; the record becomes a dead letter", self, error, exc_info=error.__cause__)
             self.poison[error.offset] = error.reason
             self._fail(error)
+        except Exception as error:  # noqa: BLE001 - rows may be ahead of the position: whatever it was, never commit them
+            self._fail(error)
+
+    def _follows(self, slice_: Slice) -> None:
+        """Raise unless the slice begins where the rows end; compared with the log's own offsets, too."""
+        position, first = self.task.position if self.task else 0, slice_.records[0].offset
+        if first < position:
+            raise PositionError(
+                f"{self.source} partition {self.partition} gave offset {first}, but the rows hold its records up to "
+                f"{position}: the topic was recreated or cut off; start another installation with TIDEMARK_PREFIX"
+            )
+        if slice_.start != position:
+            raise LostSliceError(f"a slice from {slice_.start}, wanted {position}")
 
     def _fail(self, error: Exception) -> None:
         self.epoch += 1
@@ -148,36 +144,33 @@ class Owned:
         self._run.add_done_callback(self.engine.on_done)
 
     async def _live(self, generation: int) -> None:
-        attempt = 0
         while not self._revoking.is_set():
             try:
                 await self._assigned(generation)
-                attempt = 0
                 await self._commit_until_revoked()
             except GenerationError:
                 await self._lose()
                 return
-            except (KafkaError, TimeoutError, OSError, FoldError, LostSliceError) as error:
+            except PASSING as error:
                 if not self.engine.may_retry(error):
                     raise
                 self._tell(error)
                 await self._lose()
-                attempt = await self._back_off(attempt)
+                await self._back_off()
 
-    async def _back_off(self, attempt: int) -> int:
+    async def _back_off(self) -> None:
         """Wait before the next attempt, and for as long as the group does not confirm that we belong to it.
 
         To be fenced is no proof of having lost the partition (a slow starter of an older generation can do it), nor
         of having kept it (a process that was stopped for a while is a zombie). Fencing anew is for members only.
         """
         while not self._revoking.is_set():
-            pause = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
-            attempt += 1
+            pause = BACKOFF_SECONDS[min(self._attempts, len(BACKOFF_SECONDS) - 1)]
+            self._attempts += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._revoking.wait(), pause)
             if await self.engine.is_member():
-                break
-        return attempt
+                return
 
     def _tell(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
@@ -210,28 +203,29 @@ class Owned:
         self.engine.check_generation(generation)
         reach("assigned.checked")
         # 3 Nobody else may have a transaction open on the changelog: committed rows above it would be invisible.
-        end = await self._stable_end()
+        end = await stable_end(self)
         reach("assigned.stable")
         # 4 Restore the rows up to there; parked ones are as good, if nothing has happened since our last commit.
         reused = self.task is not None and (self.changelog_end, self.committed) == (end, await self._committed_offset())
         if not reused:
             self.task = None
-            self.task = await self._restore(end)
+            self.task = await restore(self, end)
         task = self.task
         if task is None:  # narrowing for the type checker: _restore has just made it
             raise GenerationError
         reach("assigned.restored")
         # 5 Only now read the committed source offset: the rows and it belong together.
         offset = await self._committed_offset()
-        await self._check_position(task, offset)
+        await check_position(self, task, offset)
         reach("assigned.offset")
         # 6 Check again, resume.
         self.engine.check_generation(generation)
-        self.changelog_end, self.committed, self.handed_over = end, task.position, task.position
+        # What is not committed yet, because it never was or has expired, or because of a gap, is to be committed.
+        self.committed = NEVER if offset is None else offset
+        self.changelog_end, self.handed_over = end, task.position
         self.seek_to = task.position
         self.epoch += 1
         self.state = State.LIVE
-        self.last_error = ""
         self.engine.wake()
         reach("assigned.resumed")
         how = "kept its rows" if reused else "restored"
@@ -240,73 +234,8 @@ class Owned:
             self, how, len(task.table.rows), time.monotonic() - started, task.position,
         )  # fmt: skip
 
-    async def _stable_end(self) -> int:
-        deadline = time.monotonic() + self.engine.settings.transaction_timeout_seconds + 2
-        partition = TopicPartition(self.changelog, self.partition)
-        while True:
-            high_watermark, last_stable = await self.engine.offsets.ends(partition)
-            if high_watermark == last_stable:
-                return high_watermark
-            if time.monotonic() > deadline:
-                raise OpenTransactionError(
-                    f"{self.changelog} partition {self.partition} has an open transaction at offset {last_stable} "
-                    f"(the log ends at {high_watermark}) that is not this table's; end it with: "
-                    "kafka-transactions.sh find-hanging, then abort"
-                )
-            await asyncio.sleep(0.1)
-
-    async def _restore(self, end: int) -> Task:
-        engine = self.engine
-        table = Table(
-            self.domain, self.partition, partitions=engine.settings.partitions, key_limit=engine.settings.key_limit
-        )
-        task = Task(self.domain, self.partition, table, self.source, engine.partition_of, self.poison)
-        restore = Restore()
-        partition = TopicPartition(self.changelog, self.partition)
-        consumer = reader(engine.settings.kafka())
-        await consumer.start()
-        try:
-            consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
-            async for records in read_to(consumer, partition, end):
-                restore.read(records)
-        finally:
-            await consumer.stop()
-        try:
-            for _ in restore.finish(task):
-                await asyncio.sleep(0)  # views of other partitions get their turn
-        except CorruptCellError as error:
-            raise CorruptCellError(f"{self.changelog} partition {self.partition}: {error}") from error
-        return task
-
     async def _committed_offset(self) -> int | None:
         return await self.engine.committed_offset(TopicPartition(self.source, self.partition))
-
-    async def _check_position(self, task: Task, offset: int | None) -> None:
-        """Rows and offset were written in one transaction; if they differ, one of them has been tampered with."""
-        source = TopicPartition(self.source, self.partition)
-        beginning, (end, _) = await self.engine.offsets.beginning(source), await self.engine.offsets.ends(source)
-        if task.position > end:
-            raise PositionError(
-                f"{self.source} partition {self.partition} ends at {end}, but the rows in {self.changelog} hold its "
-                f"records up to {task.position}: the topic was recreated or cut off; start another installation with "
-                "TIDEMARK_PREFIX"
-            )
-        if task.position < beginning:
-            # They cannot be had back, and waiting mends nothing: go on, and say so.
-            log.error(
-                "%r: %d records, from offset %d on, were deleted by retention before they could be folded; going on at "
-                "%d", self, beginning - task.position, task.position, beginning,
-            )  # fmt: skip
-            task.position = beginning
-            return
-        # None: never committed, or expired with the group. The rows know their position themselves.
-        if offset is not None and offset != task.position:
-            raise PositionError(
-                f"{self.source} partition {self.partition}: the group {self.engine.settings.application_id} has "
-                f"committed offset {offset}, but the rows in {self.changelog} end at {task.position}; set the group's "
-                f"offset back to {task.position}, or start another installation with TIDEMARK_PREFIX"
-            )
 
     # -- the order *commit* ------------------------------------------------------------------------------------------
 
@@ -353,13 +282,16 @@ class Owned:
         await producer.commit()
         reach("commit.committed")
         self.committed = commit.position
+        self._attempts, self.last_error = 0, ""
+        for offset in [offset for offset in self.poison if offset < commit.position]:
+            del self.poison[offset]
         if self.changelog in delivered:
             # The marker that ends the transaction takes one more offset.
             self.changelog_end = delivered_to(delivered[self.changelog], batches[self.changelog]) + 1
         self.engine.wake()
 
-    def _batches(self, producer: PartitionProducer, commit: Commit) -> dict[str, Any]:
-        batches: dict[str, Any] = {}
+    def _batches(self, producer: PartitionProducer, commit: Commit) -> dict[str, Batch]:
+        batches: dict[str, Batch] = {}
         if commit.cells:
             append = batches.setdefault(self.changelog, producer.batch()).append
             for key, value in commit.cells:
@@ -375,7 +307,14 @@ class Owned:
     # -- the order *revoked* -----------------------------------------------------------------------------------------
 
     async def revoke(self) -> None:
-        """Let the partition go: what was folded is committed, or forgotten; its rows are parked, and not served."""
+        """Let the partition go: what was folded is committed, or forgotten; its rows are parked, and not served.
+
+        Asked twice at once (a worker that stops during a rebalance), the second waits and finds nothing left to do.
+        """
+        async with self._revoke_turn:
+            await self._revoked()
+
+    async def _revoked(self) -> None:
         reach("revoked.begun")
         # 1 Stop taking batches: slices that are on their way belong to a former epoch from here on.
         was_live = self.live

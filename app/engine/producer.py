@@ -123,7 +123,12 @@ class PartitionProducer:
     async def add_offset(self, source: str, offset: int, group: str) -> None:
         """Make the source offset part of the transaction."""
         self._check()
-        await self._producer.send_offsets_to_transaction({TopicPartition(source, self.partition): offset}, group)
+        try:
+            await self._producer.send_offsets_to_transaction({TopicPartition(source, self.partition): offset}, group)
+        except IllegalOperation as error:  # as in send; the transaction knows what went wrong
+            waiter = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001
+            reason = waiter.exception() if waiter.done() else None
+            raise (reason or ProducerFenced(f"the transaction is over: {error}")) from error
 
     async def commit(self) -> None:
         """Commit; on return all of it is visible. Any error leaves it unknown: fence anew and look."""
@@ -144,6 +149,9 @@ class PartitionProducer:
             await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
         except (TimeoutError, KafkaError):
             await self._producer.client.close()
+        except BaseException:  # cancelled: the connections are closed all the same
+            await self._producer.client.close()
+            raise
 
 
 def delivered_to(metadata: Iterable[Any], batch: Batch) -> int:

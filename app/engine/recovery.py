@@ -29,6 +29,7 @@ class Recovery(FaustRecovery):
             generation = self._generation_id
             consumer = app.consumer
             sources = [(tp.topic, tp.partition) for tp in consumer.assignment() if tp.topic in app.engine.domains]
+            app.engine.expect(len([tp for tp in app.assignor.assigned_actives() if tp.topic in app.tables._changelogs]))  # noqa: SLF001
             if app.consumer_generation_id != generation:
                 continue  # rebalancing again already
             app.on_rebalance_end()

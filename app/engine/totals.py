@@ -47,8 +47,8 @@ class TotalsReader:
 
     async def _follow(self) -> None:
         consumer = reader(self._settings.kafka())
-        await consumer.start()
         try:
+            await consumer.start()
             partitions = [
                 TopicPartition(topic, number) for topic in self._domains for number in range(self._settings.partitions)
             ]
@@ -68,13 +68,20 @@ class TotalsReader:
                 await consumer.stop()
 
     def _take(self, partition: TopicPartition, record: Any) -> None:
+        try:
+            self._read(partition, record)
+        except (ValueError, TypeError, LookupError, AttributeError, msgspec.MsgspecError) as error:
+            where = f"{partition.topic} partition {partition.partition} offset {record.offset}"
+            log.error("%s is no totals record (%s); it is left out", where, error)  # noqa: TRY400 - the place says it all
+
+    def _read(self, partition: TopicPartition, record: Any) -> None:
         domain = self._domains[partition.topic]
         body = orjson.loads(record.value) if record.value else None
         where = domain.name, partition.partition
         if record.key.endswith(b"/top"):
             self._tops[where] = {name: [(e, v) for e, v in best] for name, best in (body or {}).items()}
-        elif body is not None:
-            body["outcomes"] = [body["outcomes"][name] for name in OUTCOMES]
+        elif body is not None and record.key == str(partition.partition).encode():
+            body["outcomes"] = [body["outcomes"].get(name, 0) for name in OUTCOMES]
             self._totals[where] = msgspec.convert(body, type=domain.totals)
 
     def totals(self, domain: Domain) -> Any:

@@ -74,14 +74,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _pause_now(self, partitions: list[TopicPartition]) -> None:
         self._ensure_consumer().pause(*partitions)
 
-    def high_watermark(self, tp: TP) -> int | None:
-        """The end of a source partition as of the last fetch."""
-        consumer = self._ensure_consumer()
+    def ends(self, tp: TP) -> tuple[int, int] | None:
+        """(high watermark, next offset to fetch) of a source partition as of the last fetch; None while unknown."""
+        consumer = self._consumer
         partition = TopicPartition(tp.topic, tp.partition)
-        if partition not in consumer.assignment():
+        if consumer is None or partition not in consumer.assignment():
             return None
-        highwater: int | None = consumer.highwater(partition)
-        return highwater
+        state = consumer._subscription.subscription.assignment.state_value(partition)  # noqa: SLF001
+        if state.highwater is None or not state.has_valid_position:
+            return None
+        return state.highwater, state.position
 
 
 class Consumer(driver.Consumer):
@@ -114,11 +116,17 @@ class Consumer(driver.Consumer):
         return await self._thread.is_member()
 
     def lag_records(self, owned: Owned) -> int | None:
-        """High watermark minus the next offset to fold, in records; None while unknown."""
-        high_watermark = self._thread.high_watermark(TP(owned.source, owned.partition))
-        if owned.task is None or high_watermark is None:
+        """High watermark minus the consumer's position, in records; None while unknown.
+
+        Where all that was fetched is folded, the position is where the next fetch begins: a log may end in commit
+        markers, and the last record's offset would leave a lag of 1 for ever.
+        """
+        ends = self._thread.ends(TP(owned.source, owned.partition))
+        if owned.task is None or ends is None or self.engine.unreachable:
             return None
-        return max(0, high_watermark - owned.task.position)
+        high_watermark, fetched_to = ends
+        position = owned.task.position
+        return max(0, high_watermark - (max(position, fetched_to) if position == owned.handed_over else position))
 
     # -- fetching ----------------------------------------------------------------------------------------------------
 

@@ -116,10 +116,17 @@ def ingest_source(
         with progress(source) as shown:
             asyncio.run(write(settings, topic, shown(records(source, report)), report))
     except InputError as error:
-        raise InputError(
-            f"{source.name}: {error}. The {report.written:,} events before that are written; mend or fetch the file "
-            "again and repeat the ingest: they are recognised"
-        ) from error
+        raise InputError(f"{source.name}: {error}. {_before(report.written)}") from error
+
+
+def _before(written: int) -> str:
+    """What became of the events before the place that is wrong."""
+    again = "mend or fetch the file again and repeat the ingest"
+    if not written:
+        return f"No event is written; {again}"
+    if written == 1:
+        return f"The event before that is written; {again}: it is recognised"
+    return f"The {written:,} events before that are written; {again}: they are recognised"
 
 
 def _print(reports: list[tuple[str, Report]], *, as_json: bool) -> None:

@@ -25,6 +25,7 @@ NOT_IN_GAME = "before the match"
 ENVIRONMENT = "nobody's: the environment"
 NO_DAMAGE = "no damage"
 SUICIDE = "a suicide"
+NO_TEXT = "over the limits of an event: a name that is no text (half of a surrogate pair)"
 
 _MATCH = re.compile(r"match\.bro\.([^.]+)\.(?:.*\.)?([^.]+)")
 _UNKNOWN = "unknown"
@@ -155,8 +156,11 @@ def _slim(held: list[Fields], match: Match, report: Report) -> Iterator[Slim]:
         try:
             # The domain's own types decide: what they would refuse at the other end is never sent.
             slim = msgspec.convert(fields | {"match": match.id, "match_type": match.type}, Slim)
+            record(slim)
         except msgspec.ValidationError as error:
             report.skip(f"over the limits of an event: {error}")
+        except UnicodeEncodeError:  # JSON can spell half a character (`\\ud800`), UTF-8 and so the record cannot
+            report.skip(NO_TEXT)
         else:
             yield slim
 

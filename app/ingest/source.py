@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 if TYPE_CHECKING:
     from io import RawIOBase
@@ -45,7 +45,7 @@ class Source:
             self._raw = self._open.enter_context(Path(self._path).open("rb"))
         # By its content and not by its name: downloads keep neither `.gz` nor its absence.
         packed = self._raw.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] == GZIP_MAGIC
-        self._stream: BinaryIO = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw)) if packed else self._raw
+        self._stream = gzip.GzipFile(fileobj=self._raw) if packed else self._raw
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
@@ -79,7 +79,8 @@ class Source:
 
     def _read(self, unpacked: int) -> bytes:
         try:
-            return self._stream.read(CHUNK_BYTES)
+            # Not `read`: it gathers a whole chunk, and what it has gathered is lost where the file turns out damaged.
+            return self._stream.read1(CHUNK_BYTES)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise InputError(
                 f"the gzip file is truncated or damaged after byte {unpacked} of its content ({error})"

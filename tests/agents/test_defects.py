@@ -85,3 +85,59 @@ def test_an_event_that_is_not_applied_makes_no_row(outcome: Outcome) -> None:
     assert driver.task.table.totals.outcomes[outcome] == 1
     assert driver.stats == {}
     assert len(driver.cells) == 1
+
+
+def raising(what: object) -> Any:
+    """A defect."""
+    raise KeyError(type(what).__name__)
+
+
+@pytest.mark.parametrize("part", ["entity", "at"])
+def test_a_defect_before_the_fold_costs_the_record_and_nothing_else(part: str) -> None:
+    """What the domain says of an event may fail, too; the records before it in the batch count once."""
+
+    def defective(what: Any) -> Any:
+        return raising(what) if what.weapon == "bug" else getattr(PLAYERS, part)(what)
+
+    parts: dict[str, Any] = {part: defective}
+    driver = tell(Driver(replace(PLAYERS, **parts)), event(), event(weapon="bug"), event())
+    driver.settle()
+    assert driver.task.table.totals.outcomes == [2, 0, 0, 1, 0]
+    assert driver.row("ann").head.revision == 2
+    assert [dict(letter.headers)["tidemark-reason"] for letter in driver.dead_letters] == [b"KeyError: 'Kill'"]
+
+
+def test_a_snapshot_that_cannot_be_made_is_left_out() -> None:
+    """The row is right, and counts on; only its publication fails, until the domain is mended."""
+    driver = tell(Driver(replace(PLAYERS, snapshots=raising)), event())
+    driver.settle()
+    assert driver.stats == {}
+    assert driver.row("ann").head.pending == 0
+    assert driver.task.table.totals.outcomes == [1, 0, 0, 0, 0]
+
+
+def test_a_row_that_cannot_be_written_is_restored_without_its_last_event() -> None:
+    """A sum beyond 64 bits: the event that brought it there becomes a dead letter, and commits go on."""
+
+    def beyond(row: Row, what: Any, at: int, totals: Any) -> Outcome:
+        outcome = reduce(row, what, at, totals)
+        row.head.classes[1].damage += (1 << 70) * (what.weapon == "bug")
+        return outcome
+
+    driver = tell(Driver(replace(PLAYERS, reduce=beyond)), event(), event(weapon="bug"))
+    driver.settle()
+    assert driver.task.table.totals.outcomes == [1, 0, 0, 1, 0]
+    reason = dict(driver.dead_letters[0].headers)["tidemark-reason"] or b""
+    assert b"the row of 'ann' cannot be written" in reason
+
+
+def test_a_dead_letter_always_fits_into_its_topic() -> None:
+    """A record may be as large as its compression hides; the original stays readable at the source."""
+    driver = Driver(PLAYERS)
+    driver.send(b"ann", b" " * 3_000_000, headers=[("trace", b"x" * 100_000)])
+    driver.settle()
+    (letter,) = driver.dead_letters
+    headers = dict(letter.headers)
+    assert headers["tidemark-truncated"] == b"3100023"
+    assert letter.value == b" " * 512 * 1024
+    assert sum(len(part or b"") for part in (letter.key, letter.value, *headers.values())) < 1024 * 1024

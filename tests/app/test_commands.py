@@ -1,20 +1,31 @@
 """The command line: what it says, and its exit codes."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from click.testing import CliRunner, Result
 
-from app import commands
+from app import commands, failures, topology
+from app.broker.folder import announcement
+from app.broker.jars import KAFKA_VERSION
+from app.broker.lock import wait_until
 from app.broker.ready import free_port
 from app.commands import main
+from app.connection import connection
+from app.settings import SettingsError
+from tables import DOMAINS
 
 END_SECONDS = 30.0
 NOBODY = "127.0.0.1:1"
@@ -84,6 +95,16 @@ def test_without_an_answer_from_kafka_it_says_so_in_one_line(
     assert line.startswith(f"Error: no Kafka answers at {NOBODY}: start it")
 
 
+def test_without_an_answer_the_security_protocol_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that speaks another one is as good as away."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("TIDEMARK_SECURITY_PROTOCOL", "SSL")
+    run = _run("topics", "verify")
+    assert run.exit_code == 3
+    assert f"no Kafka answers at {NOBODY} by SSL: start it" in run.stderr
+    assert "TIDEMARK_SECURITY_PROTOCOL" in run.stderr
+
+
 @contextmanager
 def _signals_kept() -> Iterator[None]:
     """`demo` sets handlers for its process, which here is the tests'."""
@@ -121,11 +142,116 @@ def test_topics_are_missing_then_created_then_right(monkeypatch: pytest.MonkeyPa
     assert all("tidemark topics create" in line for line in json.loads(missing.stdout)["problems"])
     created = json.loads(_run("topics", "create", "--json").stdout)["created"]
     assert len(created) == len(json.loads(missing.stdout)["problems"])
-    assert json.loads(_run("topics", "create", "--json").stdout) == {"created": []}
+    assert json.loads(_run("topics", "create", "--json").stdout) == {"created": [], "altered": []}
     right = _run("topics", "verify", "--json")
     assert (right.exit_code, json.loads(right.stdout)) == (0, {"ok": True, "problems": []})
     monkeypatch.setenv("TIDEMARK_PARTITIONS", "5")
     assert _run("topics", "verify").exit_code == 1
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_changed_retention_is_mended_by_create(monkeypatch: pytest.MonkeyPatch, kafka: str, prefix: str) -> None:
+    """`verify` names the command; what others have set for the topic stays; partitions and replicas stay, too."""
+    topic = f"{prefix}-players-events"
+    assert _run("topics", "create").exit_code == 0
+    asyncio.run(_set(kafka, topic, {"cleanup.policy": "delete", "retention.ms": "1000", "segment.ms": "777777"}))
+    assert wait_until(lambda: "retention.ms=1000," in _run("topics", "verify").stdout, END_SECONDS)
+    (line,) = _run("topics", "verify").stdout.splitlines()
+    assert "mend it with: tidemark topics create, or with: kafka-configs.sh --bootstrap-server " + kafka in line
+    monkeypatch.setenv("TIDEMARK_EVENTS_RETENTION_DAYS", "3")
+    assert _run("topics", "create").stdout == f"altered {topic}: retention.ms=259200000 (was 1000)\n"
+    assert _run("topics", "verify").exit_code == 0
+    monkeypatch.setenv("TIDEMARK_EVENTS_RETENTION_DAYS", "4")
+    monkeypatch.setenv("TIDEMARK_PARTITIONS", "5")
+    monkeypatch.setenv("TIDEMARK_REPLICATION", "2")
+    assert json.loads(_run("topics", "create", "--json").stdout) == {"created": [], "altered": [topic]}
+    assert asyncio.run(_get(kafka, topic, "segment.ms")) == "777777"
+    problems = json.loads(_run("topics", "verify", "--json").stdout)["problems"]
+    partitions, replicas = (line for line in problems if topic in line)
+    assert partitions.startswith(f"topic {topic} has 4 partitions, wanted 5; set TIDEMARK_PARTITIONS=4, or")
+    assert replicas.startswith(f"topic {topic} has 1 replicas, wanted 2; add some with kafka-reassign-partitions.sh")
+    assert replicas.endswith("or set TIDEMARK_REPLICATION=1")
+
+
+async def _set(kafka: str, topic: str, configs: dict[str, str]) -> None:
+    async with _admin(kafka) as admin:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+
+
+async def _get(kafka: str, topic: str, name: str) -> str:
+    async with _admin(kafka) as admin:
+        (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: ""})])
+    return str(response.resources[0][4][0][1])
+
+
+@asynccontextmanager
+async def _admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+@pytest.mark.usefixtures("installation")
+def test_on_the_embedded_kafka_topics_are_looked_at_before_they_are_made(
+    monkeypatch: pytest.MonkeyPatch, kafka: str
+) -> None:
+    """`verify` finds them missing, `create` tells what it has created; other commands create what they need."""
+
+    @contextmanager
+    def embedded(_: Path | None) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(bootstrap_servers=kafka)
+
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
+    monkeypatch.setattr("app.connection.embedded", embedded)
+    missing = _run("topics", "verify", "--json")
+    assert missing.exit_code == 1
+    created = json.loads(_run("topics", "create", "--json").stdout)["created"]
+    assert len(created) == len(json.loads(missing.stdout)["problems"]) > 0
+    assert _run("topics", "verify").exit_code == 0
+    monkeypatch.setenv("TIDEMARK_EVENTS_RETENTION_DAYS", "3")
+    with connection() as found:  # nobody else is there to bring them to what is wanted
+        assert asyncio.run(topology.problems(found.settings, DOMAINS)) == []
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_worker_whose_host_is_not_its_own_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 2 and the setting, not a crash."""
+    monkeypatch.setenv("TIDEMARK_WEB_HOST", "no.such.host.invalid")
+    monkeypatch.setenv("TIDEMARK_WEB_TOKEN", "secret")
+    assert _run("topics", "create").exit_code == 0
+    run = _run("worker")
+    assert run.exit_code == 2
+    assert "TIDEMARK_WEB_HOST='no.such.host.invalid' is no address of this machine" in run.stderr
+
+
+def test_under_another_command_line_a_failure_is_a_message_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """`faust -A app.main worker` would show a traceback."""
+    with pytest.raises(SystemExit) as ended, failures.exiting():
+        raise SettingsError("TIDEMARK_X='y': mend it")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "Error: TIDEMARK_X='y': mend it\n"
+
+
+def test_a_folder_that_cannot_be_used_names_the_option_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`demo` has --data, where `broker` has --folder."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
+    with _signals_kept():
+        run = _run("demo", "--data", "/proc/x")
+    assert run.exit_code == 2
+    assert "--data of demo" in run.stderr
+
+
+def test_a_download_is_announced_only_where_there_will_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Jars that are cached are not downloaded again."""
+    monkeypatch.setattr("jgo.config.GlobalSettings.load", lambda: SimpleNamespace(repo_cache=tmp_path))
+    assert "downloads 45 MB" in announcement()
+    jar = tmp_path / "org/apache/kafka/kafka_2.13" / KAFKA_VERSION / f"kafka_2.13-{KAFKA_VERSION}.jar"
+    jar.parent.mkdir(parents=True)
+    jar.touch()
+    assert announcement() == f"Starting Kafka {KAFKA_VERSION}"
 
 
 @pytest.mark.usefixtures("installation")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from app.settings import Settings
 from app.topology import topic_name
@@ -80,6 +82,8 @@ async def check(settings: Settings) -> Verdict:
     totals = latest(await read_all(settings, topic_name(settings, PLAYERS, "totals")))
     stats = latest(await read_all(settings, topic_name(settings, PLAYERS, "stats")))
     letters = await read_all(settings, topic_name(settings, PLAYERS, "dead-letters"))
+    offsets = await _committed_offsets(settings)
+    revisions = await read_all(settings, topic_name(settings, PLAYERS, "stats"))
     verdict = Verdict(sum(map(len, source.values())), 0, 0, 0, 0, {})
     for (tp, records), cells, found_totals, snapshots, dead in zip(
         source.items(), changelog.values(), totals.values(), stats.values(), letters.values(), strict=True
@@ -88,14 +92,37 @@ async def check(settings: Settings) -> Verdict:
         found = {tuple(json.loads(key or b"")): _decode(value) for key, value in cells.items()}
         verdict.rows += _check_rows(expected, found)
         verdict.cells += len(found)
+        expect("I1 group's offset", tp.partition, offsets.get(tp), records[-1][0] + 1 if records else offsets.get(tp))
         _check_totals(tp.partition, expected, records, found_totals)
         verdict.snapshots += _check_snapshots(expected, snapshots)
         expect("I5 dead letters", tp.partition, [(k, v) for _, k, v in dead], [(k, v) for _, k, v in expected.dead])
         verdict.dead_letters += len(dead)
         for name, number in expected.outcomes.items():
             verdict.outcomes[name] = verdict.outcomes.get(name, 0) + number
+    for partition, published in revisions.items():
+        _check_growth(partition.partition, published)
     expect("I5 outcomes", "sum", sum(verdict.outcomes.values()), verdict.records)
     return verdict
+
+
+async def _committed_offsets(settings: Settings) -> dict[TopicPartition, int]:
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(settings.application_id)
+        return {partition: committed.offset for partition, committed in found.items()}
+    finally:
+        await admin.close()
+
+
+def _check_growth(partition: int, published: list[tuple[int, bytes | None, bytes | None]]) -> None:
+    """I3: what a reader of the stats topic sees of a key never goes back."""
+    newest: dict[bytes | None, int] = {}
+    for offset, key, value in published:
+        revision = json.loads(value)["revision"] if value else 0
+        before = newest.get(key, -1)
+        expect("I3 revisions grow", (partition, offset, key), max(before, revision), revision if value else before)
+        newest[key] = revision
 
 
 def _check_rows(expected: oracle.Expected, found: dict[tuple[Any, ...], Any]) -> int:

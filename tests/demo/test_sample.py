@@ -1,29 +1,17 @@
 """The demo's sample says what the whole recording says."""
 
 import gzip
-import os
 from pathlib import Path
 
 import orjson
 import pytest
 
-from app.demo.cut import SAMPLE, cut, main
-from app.ingest.array import elements
-from app.ingest.pubg import Slim, slim_events
-from app.ingest.report import Report
-from app.ingest.source import Source
+from app.demo.cut import SAMPLE, cut, main, slim
 from tables.players import Damage, Kill
 from tests.demo.oracle import numbers
 
 KNOWN = {"players": 23, "hits": 88, "damage": 1890.9018, "kills": 15, "groups": 41}
-WHOLE = os.environ.get("TIDEMARK_TELEMETRY", "")
 MAX_BYTES = 150_000
-
-
-def _slim(path: str) -> tuple[list[Slim], Report]:
-    report = Report()
-    with Source(path) as source:
-        return list(slim_events(elements(source), report)), report
 
 
 def test_the_sample_is_small() -> None:
@@ -38,7 +26,7 @@ def test_an_independent_count_of_the_sample_gives_the_known_numbers() -> None:
 
 def test_the_slim_events_of_the_sample_give_the_known_numbers() -> None:
     """Counted over what the ingest makes of it."""
-    events, report = _slim(str(SAMPLE))
+    events, report = slim(str(SAMPLE))
     hits = [event for event in events if isinstance(event, Damage)]
     assert {
         "players": len({event.player for event in events}),
@@ -66,8 +54,39 @@ def test_cut_keeps_what_an_ingest_uses_and_nothing_else() -> None:
     assert cut({"_T": "LogPlayerPosition", "character": {"name": "anna"}}) == {"_T": "LogPlayerPosition"}
 
 
-@pytest.mark.skipif(not WHOLE, reason="TIDEMARK_TELEMETRY names no file with the whole recording")
-def test_the_whole_recording_gives_the_same_slim_events() -> None:
-    """Event by event, indexes included, and reason by reason."""
-    assert _slim(WHOLE) == _slim(str(SAMPLE))
-    assert numbers(orjson.loads(Path(WHOLE).read_bytes())) == KNOWN
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    """A small recording, with more in it than an ingest uses."""
+    common = {"isGame": 1, "matchId": "match.bro.official.x.one", "weather": "fog"}
+    anna = {"name": "anna", "accountId": "account.1", "location": {"x": 1.5}}
+    about = {"_D": "2024-01-01T00:00:00Z", "_V": 2, "common": common}
+    events = [
+        {"_T": "LogPlayerPosition", "character": anna} | about,
+        {"_T": "LogPlayerTakeDamage", "attacker": anna, "damage": 10.5, "damageCauserName": "WeapAK47_C"} | about,
+        {"_T": "LogPlayerTakeDamage", "attacker": None, "damage": 1} | about,
+        {"_T": "LogPlayerKill", "killer": anna, "victim": {"name": "bert", "health": 0}, "distance": 12} | about,
+    ]
+    path = tmp_path / "recording.json"
+    path.write_bytes(orjson.dumps(events))
+    return str(path)
+
+
+def test_a_cut_says_that_it_gives_the_same_slim_events(
+    recording: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Event by event, indexes included, and reason by reason; what is of no use is gone."""
+    sample = tmp_path / "sample.json.gz"
+    main(recording, str(sample))
+    assert "the same 2 slim events of 4 elements" in capsys.readouterr().out
+    assert b"account" not in gzip.decompress(sample.read_bytes())
+    assert [event.seq for event in slim(str(sample))[0]] == [1, 3]
+
+
+def test_a_cut_that_gives_other_slim_events_is_refused(
+    recording: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a rule begins to use a field that the cut takes away: the command fails and names the file."""
+    sample = str(tmp_path / "sample.json.gz")
+    monkeypatch.setattr("app.demo.cut.cut", lambda element: {"_T": element["_T"]} | ({"_D": element.get("_D")}))
+    with pytest.raises(SystemExit, match="gives other slim events than"):
+        main(recording, sample)

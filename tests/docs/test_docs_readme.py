@@ -70,6 +70,13 @@ def test_the_programs_are_valid_python() -> None:
         compile(program, "README.md", "exec")
 
 
-def test_the_place_for_the_figures_is_there() -> None:
-    """Figures stand beside the machine they were taken on."""
-    assert README.text.count("<!-- figures -->") == 1
+def test_the_figures_stand_beside_machine_and_date() -> None:
+    """A figure without them says nothing; a ratio is that of the figures beside it."""
+    figures = README.section("Figures")
+    assert re.search(r"cores .*Python 3\.\d+.*Kafka 4.*\d{4}-\d{2}-\d{2}", " ".join(figures.split()))
+    rows = re.findall(r"^\| .+? \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d.]+) \| (\d+) \|$", figures, re.MULTILINE)
+    assert len(rows) == 3
+    for row in rows:
+        limit, ours, stock = (int(number.replace(",", "")) for number in row[:3])
+        assert float(row[3]) == pytest.approx(ours / limit, abs=0.01)
+        assert int(row[4]) == pytest.approx(ours / stock, abs=1)

@@ -18,6 +18,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import conductor, consumer
 from faust.transport.drivers import aiokafka as driver
+from faust.web.drivers import aiohttp as web
 
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     # what, its fingerprint, why the engine cares
@@ -38,6 +39,15 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (AIOKafkaClient.send, "079af87bb7cb", "raises KafkaError when there is no answer"),
     (fetcher.PartitionRecords._unpack_records, "8612fb5be1a3", "ParsedPartitionRecords hands on what it parses"),
     (fetcher.PartitionRecords._consumer_record, "b262b33d5687", "replaced for those who ask"),
+    (fetcher.FetchResult, "fa61b3894a7f", "ParsedFetchResult.getall is its own without the loop"),
+    (fetcher.Fetcher.fetched_records, "b4ecba13bb50", "calls getall, with a bound"),
+    (
+        GroupCoordinator._heartbeat_routine,
+        "c1762d19a138",
+        "leaves by the poll interval, which is put out of reach",
+    ),
+    (GroupCoordinator.ensure_active_group, "8a77c31788fa", "does not rejoin while nothing is fetched"),
+    (sender.InitPIDHandler, "1d3c5869584f", "fencing: waits while a former transaction is being ended"),
     (GroupCoordinator._do_heartbeat, "0fdf1386079b", "asked out of turn whether this worker is still a member"),
     (
         PartitionAssignor.on_assignment,
@@ -71,6 +81,8 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (TableManager._update_channels, "36aec39a4d59", "registers changelogs"),
     (Recovery.on_rebalance, "2fb49d869183", "signals recovery_start unless the generation is old"),
     (Recovery._resume_streams, "12032bac421b", "what our recovery does, without seeking"),
+    (web.Web.__init__, "4a75345d4521", "makes web_app and _runner, which app.web.server.Web replaces"),
+    (web.Web.start_server, "1c48a7d54b59", "serves the _runner of the time"),
 ]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from agents.task import Task
 from app.engine.engine import Engine, NotLiveError, NotOwnedError
+from app.engine.errors import PositionError
 from app.engine.owned import Owned, Slice, State
 from app.settings import Settings
 from tables.players import PLAYERS
@@ -90,6 +91,48 @@ async def test_a_slice_that_got_lost_is_noticed(engine: Engine) -> None:
     assert not owned.live
     assert owned.task is not None
     assert owned.task.position == 1
+
+
+async def test_records_that_are_folded_already_are_not_folded_again(engine: Engine) -> None:
+    """A log that was cut off or made anew gives offsets that the rows hold already: the partition stops."""
+    owned = engine.owned[SOURCE, 0]
+    fold(owned, 0, 0, 1, 2)
+    fold(owned, 3, 0, 1)
+    assert not owned.live
+    assert isinstance(owned._failed, PositionError)
+    assert owned.task is not None
+    assert owned.task.table.totals.hits == 3
+
+
+async def test_whatever_a_fold_raises_its_rows_are_never_committed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody foresaw leaves rows ahead of their position: the partition is out of service at once."""
+    owned = engine.owned[SOURCE, 0]
+    monkeypatch.setattr("app.engine.owned.aggregate", raising)
+    fold(owned, 0, 0)
+    assert not owned.live
+    with pytest.raises(ZeroDivisionError):
+        await owned._commit()
+
+
+def raising(*_: object) -> None:
+    """Fail."""
+    raise ZeroDivisionError
+
+
+async def test_two_revocations_at_once_take_turns(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that stops during a rebalance: the second must not release the producer of the first's commit."""
+    owned, steps = engine.owned[SOURCE, 0], []
+
+    async def slow(*, was_live: bool) -> None:
+        steps.append(f"commit {was_live}")
+        await asyncio.sleep(0)
+        steps.append("committed")
+
+    monkeypatch.setattr(owned, "_last_commit", slow)
+    await asyncio.gather(owned.revoke(), owned.revoke())
+    assert steps == ["commit True", "committed", "commit False", "committed"]
 
 
 def test_an_engine_without_a_group_is_not_ready() -> None:

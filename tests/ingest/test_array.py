@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import random
+import zlib
+from collections.abc import Iterable
+from typing import TypeVar
 
 import pytest
 
@@ -9,6 +13,8 @@ from app.ingest import array
 from app.ingest.array import elements
 from app.ingest.source import CHUNK_BYTES, InputError, Source
 from tests.ingest.conftest import Write
+
+Item = TypeVar("Item")
 
 SOME = [{"a": 1}, {"name": "Zoë 😀", "nested": [{"b": [1.5, None, True]}]}, {}]
 
@@ -66,7 +72,8 @@ def test_memory_is_bounded_by_chunks(write: Write) -> None:
         (b"[{}] {}", "byte 5: something follows the end"),
         (b'[{"a": "\xff"}]', "byte 8 is not UTF-8"),
         (b'[{"a": "\xc3', "byte 8 is not UTF-8"),
-        (gzip.compress(b"[{}]")[:-9], "the gzip file is truncated or damaged after byte 0"),
+        (gzip.compress(b"[{}]")[:-9], "the gzip file is truncated or damaged after byte 4"),
+        (gzip.compress(b"[{}]")[:10], "the gzip file is truncated or damaged after byte 0"),
         (b"\x1f\x8bnot gzip", "the gzip file is truncated or damaged"),
         (b'[{"a":' + b"[" * 200_000, "byte 1: element 0: "),
         (b'[{"a":' + b"9" * 5_000 + b"}]", "byte 1: element 0: "),
@@ -93,3 +100,39 @@ def test_elements_before_the_wrong_place_are_read(write: Write) -> None:
         assert [next(found), next(found)] == [(0, {"a": 1}), (1, {"a": 2})]
         with pytest.raises(InputError):
             next(found)
+
+
+def _until_error(items: Iterable[Item]) -> tuple[list[Item], InputError | None]:
+    found: list[Item] = []
+    try:
+        for item in items:
+            found.append(item)  # noqa: PERF402 -- `extend` would forget them all
+    except InputError as error:
+        return found, error
+    return found, None
+
+
+@pytest.mark.parametrize("damage", ["cut", "spoilt"])
+def test_whatever_is_readable_of_a_damaged_gzip_file_is_read(write: Write, damage: str) -> None:
+    """All that comes before the damage: a download that broke off loses its end, and nothing else."""
+    body = json.dumps([{"n": n, "pad": random.Random(n).randbytes(200).hex()} for n in range(1_000)]).encode()
+    packed = gzip.compress(body)
+    half = len(packed) // 2
+    broken = packed[:half] if damage == "cut" else packed[:-8] + bytes(8)
+    readable = zlib.decompressobj(wbits=31).decompress(packed[:half]) if damage == "cut" else body
+    with Source(write(broken)) as source:
+        found, error = _until_error(elements(source))
+    assert f"after byte {len(readable)} of its content" in str(error)
+    assert [number for number, _ in found] == list(range(readable.count(b'"}')))
+
+
+def test_lines_before_the_damage_of_a_gzip_file_are_read(write: Write) -> None:
+    """Whole ones; the last, of which a part is missing, is not."""
+    lines = [random.Random(n).randbytes(200).hex().encode() for n in range(1_000)]
+    packed = gzip.compress(b"\n".join(lines))[:-50_000]
+    readable = zlib.decompressobj(wbits=31).decompress(packed)
+    with Source(write(packed)) as source:
+        found, error = _until_error(source.lines(1_000))
+    assert "truncated or damaged" in str(error)
+    assert found == lines[: readable.count(b"\n")]
+    assert found

@@ -1,6 +1,7 @@
 """`tidemark ingest` on a real Kafka: what is in the topic afterwards, and what the command says."""
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 
@@ -99,6 +100,26 @@ def test_a_truncated_file_is_completed_by_the_whole_one(installation: Settings, 
     assert len(first) == 2
     assert again[: len(first)] == first
     assert len(again) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"{}"])
+def test_a_file_without_events_before_its_fault_is_not_said_to_have_some(
+    installation: Settings, write: Write, content: bytes
+) -> None:
+    """Nothing is written, and nothing else is claimed."""
+    run = _run("pubg", write(content))
+    assert run.exit_code == 1
+    assert "No event is written; mend or fetch the file again" in run.stderr
+    assert _topic(installation) == []
+
+
+def test_events_before_the_damage_of_a_gzip_file_are_written(installation: Settings, write: Write) -> None:
+    """Exit code 1, and what is missing is the end."""
+    run = _run("events", "players", write(gzip.compress(GOOD + b"\n" + GOOD)[:-8]), "--json")
+    assert run.exit_code == 1
+    assert "The event before that is written" in run.stderr
+    assert "the gzip file is truncated or damaged after byte" in run.stderr
+    assert len(_topic(installation)) == 1
 
 
 def test_lines_from_standard_input_are_written_and_wrong_ones_named(installation: Settings) -> None:

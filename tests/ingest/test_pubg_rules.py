@@ -160,6 +160,17 @@ def test_a_mistyped_or_nameless_match_is_an_error(ingest: Ingest, events: list[d
         ingest(*events)
 
 
+def test_half_a_surrogate_pair_is_skipped_and_the_rest_goes_on(ingest: Ingest) -> None:
+    """JSON can spell it, a record cannot hold it: in any text of an event, its match included."""
+    bad = "bad\ud800name"
+    deeds = [_hit(attacker={"name": bad}), _hit(damageCauserName=bad), _kill(damageReason=bad)]
+    events, report = ingest(*deeds, _hit())
+    assert len(events) == 1
+    assert report.skipped == {pubg.NO_TEXT: 3}
+    events, report = ingest(_hit(common={"isGame": 1, "matchId": bad}))
+    assert (events, report.skipped) == ([], {pubg.NO_TEXT: 1})
+
+
 @pytest.mark.parametrize(
     ("event", "field"),
     [
