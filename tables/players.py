@@ -13,7 +13,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tables.dedupe import Seen, SourceHead, is_duplicate, remember
-from tables.domain import Answer, Asked, Debounced, Domain, EntityView, Parameter, SearchView, Top, TopView, Totals
+from tables.domain import (
+    Answer,
+    Asked,
+    Debounced,
+    Domain,
+    EntityView,
+    Parameter,
+    SearchView,
+    Top,
+    TopView,
+    Totals,
+    TotalsView,
+)
 from tables.event import Event, Name, Outcome, day_of, iso, millis
 from tables.row import Cell, Row
 from tables.weapons import CATEGORIES, RADAR, WEAPONS
@@ -380,6 +392,18 @@ def _found(row: Row) -> Answer:
     }
 
 
+def totals_shown(totals: Any) -> Answer:
+    """The players' totals in the units that people read."""
+    return {
+        "players": totals.keys,
+        "hits": totals.hits,
+        "damage": _hp(totals.damage),
+        "kills": totals.kills,
+        "knock_downs": totals.knock_downs,
+        "groups": totals.groups,
+    }
+
+
 # -- the lists of the best ---------------------------------------------------------------------------------------------
 
 By = Literal["kills", "damage", "headshot_rate", "longest_kill"]
@@ -449,21 +473,14 @@ PLAYERS = Domain(
             value=_shown,
             parameters=(Parameter("by", "kills", BY, "what to compare"), _MATCH_TYPE),
         ),
+        TotalsView(
+            "/api/v1/players/totals",
+            "Everybody's sums; groups are the distinct (player, weapon, body part) of hits.",
+            lambda totals, _: totals_shown(totals),
+        ),
         EntityView(
             "/api/v1/players/{entity}/enhanced-stats", "A player's weapons in percent.", _enhanced, (_MATCH_TYPE,)
         ),
         EntityView("/api/v1/players/{entity}/trend", "A player's days.", _trend, (_MATCH_TYPE,)),
     ),
 )
-
-
-def totals_shown(totals: Any) -> Answer:
-    """The players' totals in the units that people read."""
-    return {
-        "players": totals.keys,
-        "hits": totals.hits,
-        "damage": _hp(totals.damage),
-        "kills": totals.kills,
-        "knock_downs": totals.knock_downs,
-        "groups": totals.groups,
-    }

@@ -11,6 +11,6 @@ every refusal has one shape; a view asked at the wrong worker is answered by the
 - `parameters.py` the parameters of a request, checked against their declarations
 - `worker.py`     what the views read of their worker, and where the other workers are
 - `peers.py`      asking other workers
-- `security.py`   token, log-in, limits, headers
+- `security.py`   token, log-in, our own names, limits, headers
 - `assets.py`     the dashboard's pages and static files
 """

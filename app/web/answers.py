@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import ETag, web
 
 from app.engine.owned import now_ms
 from tables.event import iso
@@ -77,9 +77,14 @@ def respond(
         whole = encoded[:-1] + b',"age_seconds":' + age + b"}"
         response = web.Response(body=whole, content_type="application/json")
         compress(request, response, len(whole))
-    response.etag = tag
+    response.etag = weak(tag)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def weak(tag: str) -> ETag:
+    """A tag of what is said: the bytes differ by age and by compression."""
+    return ETag(tag, is_weak=True)
 
 
 def knows(request: web.Request, tag: str) -> bool:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from app.web.answers import COMPRESSED_BYTES, knows
+from app.web.answers import COMPRESSED_BYTES, knows, weak
 
 STATIC = Path(__file__).parent / "static"
+MISSING = (STATIC / "pages" / "missing.html").read_bytes()
 TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -59,7 +60,7 @@ class Asset:
             if self._gzipped and "gzip" in request.headers.get("Accept-Encoding", "").lower():
                 body, headers["Content-Encoding"] = self._gzipped, "gzip"
             response = web.Response(body=body, content_type=self._type, charset="utf-8", headers=headers)
-        response.etag = self._tag
+        response.etag = weak(self._tag)
         return response
 
 

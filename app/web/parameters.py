@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from multidict import MultiMapping
 
-from app.web.answers import wrong_parameter
+from app.web.answers import NAMED, wrong_parameter
 from tables.domain import Parameter
 
 VALUE_LIMIT = 256  # characters of a value: as long as the longest name
@@ -21,7 +21,7 @@ def asked(query: MultiMapping[str], parameters: Sequence[Parameter]) -> dict[str
     names = [parameter.name for parameter in parameters]
     for name in query:
         if name not in names:
-            raise wrong_parameter(name, "this view has no such parameter", names)
+            raise wrong_parameter(name, f"this view has no parameter {name[:NAMED]!r}", names)
     return {parameter.name: _value(query, parameter) for parameter in parameters}
 
 

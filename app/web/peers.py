@@ -78,7 +78,9 @@ class Peers:
     async def _get(self, request: web.Request, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         if self._session is None:
             raise ClientError("stopping")
-        token = self._worker.settings.web_token.get_secret_value()
+        token = self._worker.settings.web_token.get_secret_value().strip()
+        if not token.isprintable():
+            raise ClientError("web_token has characters that no header can carry")
         headers[FORWARDED] = "1"
         if token:
             headers["Authorization"] = f"Bearer {token}"

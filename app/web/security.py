@@ -3,6 +3,9 @@
 With a token set, everything but liveness, the log-in form and the project's own static files needs it: as a bearer
 token, or as the cookie that the form sets. The cookie holds an expiry and its signature, never the token; every worker
 accepts it, because all have the same token.
+
+Without a token a worker is on loopback, and every page that its user's browser has open could ask it under a name of
+its own that resolves to 127.0.0.1 (DNS rebinding). So it answers under its own names only.
 """
 
 import hashlib
@@ -10,11 +13,13 @@ import hmac
 import logging
 import time
 from asyncio import sleep
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from app.web.answers import RefusedError
+from app.web.assets import MISSING
 
 log = logging.getLogger("tidemark.web")
 
@@ -23,6 +28,7 @@ SESSION_SECONDS = 12 * 3_600  # a working day with room
 WRONG_TOKEN_SECONDS = 1.0  # what a wrong guess costs
 QUERY_LIMIT = 2_048  # characters of a query string; the declared parameters need far fewer
 BODY_LIMIT = 4_096  # bytes of a request's body: a log-in form
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PUBLIC = ("/health/live", "/login", "/static/{path}")  # routes, not paths: there is no other spelling of a route
 
 HEADERS = {
@@ -42,10 +48,17 @@ Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Guard:
-    """Checks tokens and sessions. An empty token lets everybody in: settings allow it on loopback only."""
+    """Checks tokens and sessions. An empty token lets everybody in: settings allow it on loopback only.
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    Raises:
+        ValueError: when the token consists of blanks: headers cannot tell it from none.
+    """
+
+    def __init__(self, token: str, hosts: Iterable[str] = ()) -> None:
+        self._token = _plain(token)
+        if token and not self._token:
+            raise ValueError("web_token: nothing but blanks; set TIDEMARK_WEB_TOKEN")
+        self._hosts = LOOPBACK | {host.lower() for host in hosts}
 
     @property
     def open(self) -> bool:
@@ -53,8 +66,17 @@ class Guard:
         return not self._token
 
     def is_token(self, given: str) -> bool:
-        """Compare in constant time."""
-        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token)
+        """Compare in constant time. Blanks around a token do not count: they get lost in headers and in forms."""
+        return hmac.compare_digest(_plain(given), self._token)
+
+    def is_ours(self, host: str | None) -> bool:
+        """Whether a Host header names us, at whatever port. Browsers always send one."""
+        if not self.open or host is None:
+            return True
+        try:
+            return urlsplit(f"//{host}").hostname in self._hosts
+        except ValueError:
+            return False
 
     def session(self) -> str:
         """A new session's cookie."""
@@ -67,25 +89,26 @@ class Guard:
             return True
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.is_token(given.strip())
+            return self.is_token(given)
         return self._is_session(request.cookies.get(COOKIE, ""))
 
     def _is_session(self, cookie: str) -> bool:
         until, _, signature = cookie.partition(".")
-        signed = hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), self._sign(until).encode())
+        signed = hmac.compare_digest(_plain(signature), _plain(self._sign(until)))
         return signed and int(until) > time.time()
 
     def _sign(self, until: str) -> str:
-        return hmac.new(
-            self._token, b"session until " + until.encode("utf-8", "surrogateescape"), hashlib.sha256
-        ).hexdigest()
+        return hmac.new(self._token, b"session until " + _plain(until), hashlib.sha256).hexdigest()
 
     # -- the log-in form ---------------------------------------------------------------------------------------------
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         """Set the cookie for the right token; show the form again, with what was wrong, for another."""
-        form = await request.post()
-        if not self.is_token(str(form.get("token", ""))):
+        try:
+            given = str((await request.post()).get("token", ""))
+        except (ValueError, LookupError):  # not in its own charset, or in one that nobody knows
+            given = ""
+        if not self.is_token(given):
             await sleep(WRONG_TOKEN_SECONDS)
             raise web.HTTPSeeOther("/login#wrong")
         answer = web.HTTPSeeOther("/")
@@ -97,12 +120,24 @@ class Guard:
     @web.middleware
     async def check(self, request: web.Request, handler: Next) -> web.StreamResponse:
         """Let in whoever may come in; send a browser that asks for a page to the log-in form."""
+        if not self.is_ours(request.headers.get("Host")):
+            raise RefusedError(421, "foreign_host", "this worker has no such name: ask it as localhost, or set a token")
         resource = request.match_info.route.resource
         if (resource is not None and resource.canonical in PUBLIC) or self.allows(request):
             return await handler(request)
-        if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+        if wants_page(request):
             raise web.HTTPSeeOther("/login")
         raise RefusedError(401, "token_required", "send the token: `Authorization: Bearer ...`, or log in at /login")
+
+
+def _plain(text: str) -> bytes:
+    """What is compared and signed: any text at all, without the blanks around it."""
+    return text.strip().encode("utf-8", "surrogatepass")
+
+
+def wants_page(request: web.Request) -> bool:
+    """Whether a browser asks for a page."""
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
 
 
 @web.middleware
@@ -125,6 +160,8 @@ async def shape_errors(request: web.Request, handler: Next) -> web.StreamRespons
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
+        if isinstance(error, web.HTTPNotFound) and wants_page(request) and not request.path.startswith("/api/"):
+            return _missing()
         code = error.reason.lower().replace(" ", "_")
         response = RefusedError(error.status, code, _explain(request, error)).response()
         if "Allow" in error.headers:
@@ -133,6 +170,11 @@ async def shape_errors(request: web.Request, handler: Next) -> web.StreamRespons
     except Exception:
         log.exception("%s %r failed", request.method, request.rel_url.raw_path)
         return RefusedError(500, "defect", "this is a defect of tidemark; the worker's log says more").response()
+
+
+def _missing() -> web.Response:
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    return web.Response(status=404, body=MISSING, content_type="text/html", charset="utf-8", headers=headers)
 
 
 def _explain(request: web.Request, error: web.HTTPException) -> str:

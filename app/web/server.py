@@ -18,7 +18,7 @@ SHUTDOWN_SECONDS = 2  # for answers that are on their way when the worker stops;
 
 def application(worker: Worker) -> web.Application:
     """All routes of a worker."""
-    guard = Guard(worker.settings.web_token.get_secret_value())
+    guard = Guard(worker.settings.web_token.get_secret_value(), worker.names())
     peers = Peers(worker)
     status = Status(worker, peers)
     app = web.Application(middlewares=[shape_errors, limit_sizes, guard.check], client_max_size=BODY_LIMIT)

@@ -1,16 +1,18 @@
 """What all workers are doing; whether this one lives, and whether it is ready.
 
 The status is merged like a search: every worker reports its own partitions. A partition that nobody reports is shown
-as `unknown`. Outcomes come from the totals, so they are exact over restarts: consumed = the sum of all outcomes.
+as `unknown`. The installation is ready when no worker has a reason not to be, none is silent and every partition is
+live; a worker's own readiness is about its own partitions. Outcomes come from the totals, so they are exact over
+restarts: consumed = the sum of all outcomes.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from app.engine.owned import Owned
+from app.engine.owned import Owned, State
+from app.version import version
 from app.web.answers import respond, unavailable
 from app.web.parameters import asked
 from app.web.peers import Peers, is_forwarded
@@ -20,6 +22,7 @@ from tables.domain import Domain
 from tables.event import OUTCOMES, iso
 
 UNKNOWN = "unknown"
+LIVE = State.LIVE.value
 
 
 class PartitionStatus(msgspec.Struct):
@@ -44,28 +47,20 @@ class WorkerStatus(msgspec.Struct):
     partitions: list[PartitionStatus]
 
 
-def version_of_tidemark() -> str:
-    """The installed version; a checkout that was never installed has none."""
-    try:
-        return version("tidemark")
-    except PackageNotFoundError:
-        return "unreleased"
-
-
 class Status:
     """The handlers about the workers themselves."""
 
     def __init__(self, worker: Worker, peers: Peers) -> None:
         self._worker = worker
         self._peers = peers
-        self._version = version_of_tidemark()
+        self._version = version()
 
     async def live(self, _request: web.Request) -> web.Response:
         """200: the process runs and its event loop turns."""
         return web.json_response({"status": "live"}, headers={"Cache-Control": "no-store"})
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """200 when every view of this worker answers, else 503 with the reasons."""
+        """200 when this worker's own partitions are live and the totals are read, else 503 with the reasons."""
         reasons = self._reasons()
         if reasons:
             raise unavailable("not_ready", "this worker is not ready", reasons=reasons)
@@ -79,18 +74,22 @@ class Status:
             return web.Response(body=msgspec.json.encode(own), content_type="application/json")
         reports = [own, *_reports(await self._peers.ask_all(request))]
         answered = {report.url for report in reports}
+        silent = [url for url in self._worker.others() if url not in answered]
+        partitions = self._partitions(reports)
+        reasons = reasons_of_all(reports, silent, partitions)
         totals = [(domain, self._worker.totals.totals(domain)) for domain in self._worker.domains]
         body = {
             "version": self._version,
             "application": self._worker.settings.application_id,
             "worker": self._worker.url,
-            "ready": all(not report.reasons for report in reports),
+            "ready": not reasons,
+            "reasons": reasons,
             "workers": [
                 {"url": report.url, "version": report.version, "reasons": report.reasons} for report in reports
             ],
-            "silent_workers": [url for url in self._worker.others() if url not in answered],
+            "silent_workers": silent,
             "domains": [domain_status(domain, total) for domain, total in totals],
-            "partitions": msgspec.to_builtins(self._partitions(reports)),
+            "partitions": msgspec.to_builtins(partitions),
         }
         return respond(request, body, at=max((total.at for _, total in totals), default=0))
 
@@ -143,6 +142,18 @@ class Status:
             for domain in self._worker.domains
             for number in range(self._worker.settings.partitions)
         ]
+
+
+def reasons_of_all(reports: list[WorkerStatus], silent: list[str], partitions: list[PartitionStatus]) -> list[str]:
+    """Why the installation is not ready: each worker's reasons, who is silent, what is not live; each thing once."""
+    several = len(reports) + len(silent) > 1
+    reasons = [f"{report.url}: {reason}" if several else reason for report in reports for reason in report.reasons]
+    reasons += [f"{url} does not answer" for url in silent]
+    for status in partitions:
+        name = f"{status.domain}[{status.partition}]"
+        if status.state != LIVE and not any(name in reason for reason in reasons):
+            reasons.append(f"{name} is {status.state}")
+    return reasons
 
 
 def domain_status(domain: Domain, totals: Any) -> dict[str, Any]:

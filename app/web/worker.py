@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from app.engine.engine import Engine
 from app.engine.owned import Owned
@@ -38,6 +39,10 @@ class Worker:
     def url(self) -> str:
         """Where the others reach this worker."""
         return self.settings.advertised_url.rstrip("/")
+
+    def names(self) -> set[str]:
+        """The hosts that this worker is known by."""
+        return {self.settings.web_host, urlsplit(self.url).hostname or ""} - {""}
 
     def others(self) -> list[str]:
         """The URLs of all other workers that own something."""

@@ -22,7 +22,7 @@ from tests.chaos.consume import latest, read_all
 from tests.chaos.process import Worker, wait_for, workers
 
 # An independent count of the recording: attacker present, damage > 0, the match running.
-HITS, DAMAGE, KILLS, NAMES, NAMES_WITH_DAMAGE = 88, 1_890.9018, 15, 23, 22
+HITS, DAMAGE, GROUPS, KILLS, NAMES, NAMES_WITH_DAMAGE = 88, 1_890.9018, 41, 15, 23, 22
 
 
 def ingest(settings: Settings) -> None:
@@ -82,6 +82,9 @@ def test_the_sample_gives_its_known_numbers_in_views_and_on_the_stats_topic(
         for port, _ in pair:
             names = [found["player"] for found in ask(port, "/api/v1/players?limit=100")[1]["results"]]
             check([ask(port, f"/api/v1/players/{name}/enhanced-stats")[1] for name in names])
+            totals = ask(port, "/api/v1/players/totals")[1]
+            shown = [totals[name] for name in ("players", "hits", "damage", "kills", "groups")]
+            assert shown == [NAMES, HITS, DAMAGE, KILLS, GROUPS]
 
 
 def check(players: list[dict[str, Any]]) -> None:

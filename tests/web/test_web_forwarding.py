@@ -1,12 +1,15 @@
 """Two workers share the partitions, and each of them answers for all."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
+from pydantic import SecretStr
 from yarl import URL
 
 from app.engine.owned import State
 from app.web.peers import FORWARDED
+from app.web.security import COOKIE, Guard
 from app.web.worker import Worker
 from tests.web.asking import ENTITY_VIEWS, path_of
 from tests.web.conftest import Client, Serve, bound_port
@@ -149,3 +152,58 @@ async def test_the_status_merges_all_workers(two: Two) -> None:
     body = await ask(two.left_client, "/api/v1/status")
     assert [line["state"] for line in body["partitions"]] == ["live", "live", "unknown", "unknown"]
     assert body["silent_workers"] == [two.right.url]
+
+
+async def test_the_status_is_not_ready_while_partitions_cannot_be_reached(two: Two) -> None:
+    """A silent worker, and a partition that nobody owns; each worker itself stays ready."""
+    assert (await ask(two.left_client, "/api/v1/status"))["ready"]
+    await two.right_client.close()
+    body = await ask(two.left_client, "/api/v1/status")
+    assert not body["ready"]
+    assert body["reasons"] == [f"{two.right.url} does not answer", "players[2] is unknown", "players[3] is unknown"]
+    del two.left.distribution()[two.right.url]  # type: ignore[attr-defined] # the test's own dict
+    body = await ask(two.left_client, "/api/v1/status")
+    assert (body["ready"], body["silent_workers"]) == (False, [])
+    assert body["reasons"] == ["players[2] is unknown", "players[3] is unknown"]
+    assert await ask(two.left_client, "/health/ready") == {"status": "ready"}
+
+
+async def test_the_status_says_which_worker_has_what_reason(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other one's engine says comes with its address, once."""
+    monkeypatch.setattr(two.right.engine, "reasons_not_ready", lambda: ["players[2] is parked"])
+    next(owned for owned in two.right.engine.owned.values() if owned.partition == 2).state = State.PARKED
+    body = await ask(two.left_client, "/api/v1/status")
+    assert (body["ready"], body["reasons"]) == (False, [f"{two.right.url}: players[2] is parked"])
+    assert await ask(two.left_client, "/health/ready") == {"status": "ready"}
+
+
+def with_token(token: str) -> tuple[Worker, Worker]:
+    """Two workers with a token that settings would have refused or stripped."""
+    installation = Installation()
+    left, right = (
+        replace(worker, settings=worker.settings.model_copy(update={"web_token": SecretStr(token)}))
+        for worker in (installation.worker(bound_port(), (0, 1)), installation.worker(bound_port(), (2, 3)))
+    )
+    return left, right
+
+
+@pytest.mark.parametrize("token", [" padded\t", "größe ☃", "quo\"te's; a=b, \\", "inner  blanks", "trailing\n"])
+async def test_an_odd_token_forwards(serve: Serve, token: str) -> None:
+    """Blanks around it, letters beyond ASCII, punctuation: workers with the same token understand each other."""
+    left, right = with_token(token)
+    client = await serve(left)
+    await serve(right)
+    bearer = {"Authorization": f"Bearer {token.strip()}"}
+    async with client.get(URL(path_of(ENTITY_VIEWS[0], foreign(left)), encoded=True), headers=bearer) as answer:
+        assert answer.status == 200, await answer.text()
+
+
+@pytest.mark.parametrize("token", ["line\nfeed", "bell\x07", "half a \udc80 letter"])
+async def test_a_token_that_no_header_can_carry_is_no_defect(serve: Serve, token: str) -> None:
+    """503 for what the other worker owns; who has logged in by the form sees the rest."""
+    left, right = with_token(token)
+    client = await serve(left)
+    await serve(right)
+    session = {"Cookie": f"{COOKIE}={Guard(token).session()}"}
+    async with client.get(URL(path_of(ENTITY_VIEWS[0], foreign(left)), encoded=True), headers=session) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (503, "owner_silent")

@@ -58,9 +58,32 @@ async def test_a_file_is_sent_once(client: Client) -> None:
     """Then its tag is enough."""
     async with client.get("/static/vendor/chart.js/chart.umd.js") as first:
         tag = first.headers["ETag"]
+        assert tag.startswith('W/"')  # one tag for the compressed file and the plain one
         assert first.headers["Content-Encoding"] == "gzip"
     async with client.get("/static/vendor/chart.js/chart.umd.js", headers={"If-None-Match": tag}) as second:
         assert second.status == 304
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/players/a/b", "/login/x"])
+async def test_an_unknown_page_is_a_page_for_a_browser(client: Client, path: str) -> None:
+    """404 in the site's style, with a way back; all the files that it names are there."""
+    async with client.get(path, headers={"Accept": "text/html,*/*;q=0.8"}) as answer:
+        assert (answer.status, answer.content_type) == (404, "text/html")
+        text = await answer.text()
+    assert "No such page" in text
+    for name in re.findall(r'(?:src|href)="([^"]+)"', text):
+        async with client.get(name) as answer:
+            assert answer.status == 200, name
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"), [("/nowhere", "application/json"), ("/nowhere", "*/*"), ("/api/v1/nowhere", "text/html")]
+)
+async def test_an_unknown_path_is_json_for_a_client(client: Client, path: str, accept: str) -> None:
+    """Also below /api, whoever asks."""
+    async with client.get(path, headers={"Accept": accept}) as answer:
+        assert (answer.status, answer.content_type) == (404, "application/json")
+        assert (await answer.json())["error"]["code"] == "not_found"
 
 
 def test_the_chart_library_is_what_its_readme_says() -> None:
@@ -75,5 +98,5 @@ def test_the_chart_library_is_what_its_readme_says() -> None:
 def test_every_page_has_its_fragment_and_script() -> None:
     """Nothing is left over, either."""
     names = {page.name for page in PAGES}
-    assert names | {"frame", "login"} == {path.stem for path in HTML}
+    assert names | {"frame", "login", "missing"} == {path.stem for path in HTML}
     assert {f"js/{name}.js" for name in names} <= files().keys()

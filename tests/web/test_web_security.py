@@ -1,6 +1,8 @@
 """Without the token nothing is to be had; and what browsers may do with answers."""
 
+import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from multidict import CIMultiDictProxy
@@ -10,7 +12,7 @@ from tests.web.asking import VIEWS, path_of
 from tests.web.conftest import Client, Serve, bound_port, raw
 from tests.web.installation import Installation
 
-TOKEN = "correct horse"  # noqa: S105 - a token of tests
+TOKEN = "correct-horse"  # noqa: S105 - a token of tests
 PATHS = [
     *map(path_of, VIEWS),
     "/",
@@ -102,6 +104,87 @@ async def test_a_session_that_we_did_not_sign_is_none(closed: Client, change: st
     }[change]
     async with closed.get("/api/v1/status", headers={"Cookie": f"{COOKIE}={session}"}) as answer:
         assert answer.status == 401
+
+
+@pytest.mark.parametrize("given", [f" {TOKEN}\t", TOKEN])
+@pytest.mark.parametrize("ours", [f"{TOKEN} ", TOKEN])
+def test_blanks_around_a_token_do_not_count(ours: str, given: str) -> None:
+    """Neither in the setting nor in what is sent; sessions of both spellings are the same."""
+    assert Guard(ours).is_token(given)
+    assert not Guard(ours).is_token("")
+    assert Guard(ours)._is_session(Guard(TOKEN).session())
+
+
+def test_a_token_of_blanks_is_refused() -> None:
+    """It would be compared as an empty one, and let everybody in."""
+    with pytest.raises(ValueError, match="web_token"):
+        Guard(" \t")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"token=%ff%fe", "application/x-www-form-urlencoded"),
+        (b"token=\xff\xfe", "application/x-www-form-urlencoded"),
+        (b"token=x", "application/x-www-form-urlencoded; charset=nonsense"),
+        (b"token=+2AA-", "application/x-www-form-urlencoded; charset=utf-7"),
+        (b"x", "multipart/form-data"),
+        (b"x", "multipart/form-data; boundary=y"),
+    ],
+)
+async def test_an_odd_form_is_a_wrong_token(
+    closed: Client, monkeypatch: pytest.MonkeyPatch, body: bytes, kind: str
+) -> None:
+    """Never a defect."""
+    monkeypatch.setattr("app.web.security.WRONG_TOKEN_SECONDS", 0.0)
+    async with closed.post("/login", data=body, headers={"Content-Type": kind}, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers.get("Location")) == (303, "/login#wrong")
+
+
+@pytest.mark.parametrize("bearer", ["é", "\udcff\udcfe", "日本"])
+async def test_an_odd_bearer_token_is_a_wrong_one(closed: Client, bearer: str) -> None:
+    """401, whatever its bytes."""
+    reader, writer = await asyncio.open_connection(closed.host, closed.port)
+    request = f"GET /api/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+    writer.write(request.encode("utf-8", "surrogateescape"))
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:6066", "localhost.evil.example", "127.0.0.1.nip.io", "192.0.2.1", "[::2]", "[", ""],
+)
+@pytest.mark.parametrize("path", ["/", "/api/v1/players/Ann/trend", "/static/style.css", "/nowhere"])
+async def test_a_foreign_host_is_refused_without_a_token(client: Client, path: str, host: str) -> None:
+    """A web site whose name resolves to loopback cannot read what this machine's user may."""
+    async with client.get(path, headers={"Host": host}) as answer:
+        assert answer.status == 421
+        assert (await answer.json())["error"]["code"] == "foreign_host"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost:1", "127.0.0.1", "127.0.0.1:6066", "[::1]", "[::1]:6066"])
+async def test_our_own_names_are_answered_at_any_port(client: Client, host: str) -> None:
+    """Forwarded ports and proxies on this machine included."""
+    async with client.get("/api/v1", headers={"Host": host}) as answer:
+        assert answer.status == 200
+
+
+async def test_the_configured_names_are_ours(serve: Serve) -> None:
+    """Where the worker listens, and where others reach it."""
+    worker = Installation().worker(bound_port())
+    settings = worker.settings.model_copy(update={"web_host": "127.0.0.9", "web_url": "http://Tide.example:80/"})
+    client = await serve(replace(worker, settings=settings))
+    for host, status in (("127.0.0.9:1", 200), ("tide.example", 200), ("other.example", 421)):
+        async with client.get("/api/v1", headers={"Host": host}) as answer:
+            assert answer.status == status
+
+
+async def test_with_a_token_every_host_is_answered(closed: Client) -> None:
+    """The token is the guard; proxies may use any name."""
+    async with closed.get("/api/v1", headers={"Host": "evil.example", "Authorization": f"Bearer {TOKEN}"}) as answer:
+        assert answer.status == 200
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/login", "/static/style.css", "/health/live"])

@@ -57,6 +57,7 @@ async def test_an_unknown_parameter_is_refused_with_the_known_ones(client: Clien
     """A misspelt parameter is not ignored: the answer would be to another question."""
     body = await ask(client, f"{path_of(view)}?mach_type=all", status=400)
     assert body["error"]["parameter"] == "mach_type"
+    assert body["error"]["message"] == "this view has no parameter 'mach_type'"
     assert {parameter.name for parameter in view.parameters} <= set(body["error"]["allowed"])
 
 
@@ -112,14 +113,31 @@ async def test_the_leaderboard_ranks_over_all_partitions(client: Client) -> None
     ]
 
 
+async def test_the_totals_are_everybodys(client: Client) -> None:
+    """Sums over all partitions, in the units that people read."""
+    body = await ask(client, "/api/v1/players/totals")
+    fights = sum(40 - place for place in range(len(NAMES)))
+    assert (
+        body.items()
+        >= {
+            "players": len(NAMES),
+            "hits": fights,
+            "damage": 12.5 * fights,
+            "kills": fights,
+            "knock_downs": 0,
+            "groups": len(NAMES),
+        }.items()
+    )
+
+
 async def test_a_newly_declared_view_is_served(serve: Serve) -> None:
     """A view of the totals, declared by a domain and by nobody else."""
-    view = TotalsView("/api/v1/players/totals", "All of them.", lambda totals, _: totals_shown(totals))
+    view = TotalsView("/api/v1/players/sums", "All of them.", lambda totals, _: totals_shown(totals))
     client = await serve(Installation(replace(PLAYERS, views=(view,))).worker(bound_port()))
-    body = await ask(client, "/api/v1/players/totals")
+    body = await ask(client, "/api/v1/players/sums")
     assert body["players"] == len(NAMES)
     assert body["kills"] == sum(40 - place for place in range(len(NAMES)))
-    assert (await ask(client, "/api/v1"))["views"][0]["path"] == "/api/v1/players/totals"
+    assert (await ask(client, "/api/v1"))["views"][0]["path"] == "/api/v1/players/sums"
 
 
 async def test_the_index_lists_every_declared_view(client: Client) -> None:
@@ -133,6 +151,7 @@ async def test_the_index_lists_every_declared_view(client: Client) -> None:
 async def test_the_status_adds_up(client: Client) -> None:
     """Consumed is the sum of the outcomes, and all partitions are there."""
     body = await ask(client, "/api/v1/status")
+    assert (body["ready"], body["reasons"]) == (True, [])
     [domain] = body["domains"]
     assert domain["consumed"] == sum(domain["outcomes"].values()) == 2 * sum(40 - place for place in range(len(NAMES)))
     assert [(line["partition"], line["state"], line["lag_records"]) for line in body["partitions"]] == [

@@ -25,6 +25,8 @@ export function portion(share, className = "", title = null) {
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 export const count = (value) => (value === null || value === undefined ? "–" : whole.format(value));
+/** counted(1, "kill") is "1 kill", counted(2, "kill") "2 kills". */
+export const counted = (value, one) => `${count(value)} ${value === 1 ? one : `${one}s`}`;
 export const brief = (value) => (value < 100_000 ? whole.format(Math.round(value)) : compact.format(value));
 export const decimal = (value, digits = 1) =>
   value === null || value === undefined
@@ -40,6 +42,10 @@ export function ago(instant) {
   const [span, unit] = SPANS.find(([size]) => seconds >= size) ?? [1, "s"];
   return `${Math.floor(seconds / span)} ${unit}`;
 }
+
+/** A key figure; `title` says it exactly where the figure is rounded. */
+export const tile = (label, value, title = null) =>
+  element("article.tile", { title }, element("h2", {}, label), element("p.figure", {}, value));
 
 /** One of a few values, as radio buttons that look like segments. */
 export function segments(place, legend, values, chosen, onChange) {

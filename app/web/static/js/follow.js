@@ -2,6 +2,7 @@
 
 import { ago, byId } from "./dom.js";
 
+export const STATUS = "/api/v1/status";
 const EVERY_MS = 2_000;
 const LONGEST_MS = 15_000; // between attempts at a worker that does not answer
 const STALE_MS = 7_000; // three answers missed
@@ -37,11 +38,15 @@ export function follow(url, onAnswer, onSame = () => {}) {
     if (answer.status === 401) return location.assign("/login"), LONGEST_MS;
     if (answer.ok || answer.status === 304) {
       failures = 0;
-      source.answered();
-      if (answer.status === 304) onSame();
-      else {
+      if (answer.status === 304) {
+        source.answered();
+        onSame();
+      } else {
+        const body = await answer.json();
         tag = answer.headers.get("ETag");
-        onAnswer(await answer.json());
+        if (url === STATUS) source.reasons = body.ready ? [] : body.reasons;
+        source.answered();
+        onAnswer(body);
       }
       return EVERY_MS;
     }
@@ -68,8 +73,12 @@ const connection = {
   sources: new Set(),
   add() {
     const source = {
-      state: "loading", message: "", at: null,
-      answered() { Object.assign(source, { state: "live", message: "", at: Date.now() }); connection.show(); },
+      state: "loading", message: "", at: null, reasons: [],
+      answered() {
+        const state = source.reasons.length ? "unready" : "live";
+        Object.assign(source, { state, message: source.reasons.join("\n"), at: Date.now() });
+        connection.show();
+      },
       failed(state, message) { Object.assign(source, { state, message }); connection.show(); },
     };
     connection.sources.add(source);
@@ -85,6 +94,7 @@ const connection = {
     const pill = byId("connection");
     pill.dataset.state = state;
     pill.querySelector(".text").textContent = label(state, worst);
+    pill.title = worst.message;
     const notice = byId("notice");
     notice.hidden = !["error", "waiting", "stale"].includes(state);
     notice.dataset.state = state;
@@ -94,17 +104,19 @@ const connection = {
   },
 };
 
-const SEVERITY = ["loading", "live", "waiting", "error", "missing"];
+const SEVERITY = ["loading", "live", "unready", "waiting", "error", "missing"];
 const rank = (source) => SEVERITY.indexOf(source.state);
 
 function label(state, source) {
   if (state === "stale") return `Stale · ${ago(source.at)}`;
-  return { loading: "Connecting", live: "Live", waiting: "Restoring", error: "Offline", missing: "Not found" }[state];
+  return { loading: "Connecting", live: "Live", unready: "Not ready", waiting: "Restoring", error: "Offline", missing: "Not found" }[state];
 }
 
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 setInterval(() => connection.show(), 1_000);
+// Every page says whether the installation is ready; the overview follows its status anyway.
+if (location.pathname !== "/") follow(STATUS, () => {});
 for (const link of document.querySelectorAll(".bar nav a")) {
   const { pathname } = link;
   const here = pathname === "/" ? location.pathname === "/" : location.pathname.startsWith(pathname);

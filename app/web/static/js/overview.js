@@ -1,8 +1,8 @@
 // The overview: throughput, outcomes, partitions, and what can be asked.
 
 import { spark } from "./charts.js";
-import { ago, brief, byId, count, element, percent, portion } from "./dom.js";
-import { follow } from "./follow.js";
+import { ago, brief, byId, count, counted, element, percent, portion } from "./dom.js";
+import { STATUS, follow } from "./follow.js";
 
 const SHOWN_ANSWERS = 60; // two minutes
 const rates = new Array(SHOWN_ANSWERS).fill(0);
@@ -31,15 +31,18 @@ function show(status) {
   measure(consumed);
   byId("consumed").textContent = brief(consumed);
   byId("consumed").title = count(consumed);
-  const lags = status.partitions.map((partition) => partition.lag_records).filter((lag) => lag !== null);
-  byId("lag").textContent = lags.length ? brief(lags.reduce((sum, lag) => sum + lag, 0)) : "–";
+  const lags = status.partitions.map((partition) => partition.lag_records);
+  // A sum without the partitions that nobody knows the lag of would look like good news.
+  byId("lag").textContent = lags.includes(null) ? "–" : brief(lags.reduce((sum, lag) => sum + lag, 0));
+  byId("not-ready").hidden = status.ready;
+  byId("reasons").replaceChildren(...status.reasons.map((reason) => element("li", {}, reason)));
   showAge();
   byId("last-at").textContent = status.as_of ? `ago · ${status.as_of.replace("T", " ").slice(0, 19)} UTC` : "event time";
   byId("version").textContent = `${status.application} · ${status.version}`;
   byId("outcomes").replaceChildren(...status.domains.map(domainOutcomes));
   byId("partitions").replaceChildren(...status.partitions.map(partitionRow));
   const silent = status.silent_workers.length ? `, ${status.silent_workers.length} silent` : "";
-  byId("workers").textContent = `${status.workers.length} ${status.workers.length === 1 ? "worker" : "workers"}${silent}`;
+  byId("workers").textContent = `${counted(status.workers.length, "worker")}${silent}`;
 }
 
 function showAge() {
@@ -57,7 +60,7 @@ function domainOutcomes(domain) {
       element("span.quiet", {}, domain.consumed ? percent((100 * n) / domain.consumed) : "")));
   return element("div.domain", {},
     element("div.domain-head", {}, element("h3", {}, domain.name),
-      element("p.quiet", {}, `${count(domain.keys)} ${domain.keys === 1 ? domain.entity_name : `${domain.entity_name}s`} kept`)),
+      element("p.quiet", {}, `${counted(domain.keys, domain.entity_name)} kept`)),
     bar,
     domain.consumed ? element("ul.legend", {}, ...legend) : element("p.empty", {}, "No record has been consumed yet."));
 }
@@ -89,5 +92,5 @@ function showViews({ views }) {
 }
 
 setInterval(showAge, 1_000);
-follow("/api/v1/status", show, () => latest && measure(consumedBy(latest.domains)));
+follow(STATUS, show, () => latest && measure(consumedBy(latest.domains)));
 const stop = follow("/api/v1", (answer) => { showViews(answer); setTimeout(() => stop()); });

@@ -1,7 +1,7 @@
 // One player: key figures, the radar chart, body parts, days and weapons.
 
 import { radar, trend } from "./charts.js";
-import { ago, byId, count, decimal, element, percent, portion, segments } from "./dom.js";
+import { ago, byId, count, decimal, element, percent, portion, segments, tile } from "./dom.js";
 import { follow } from "./follow.js";
 
 const CLASSES = [["all", "All"], ["ranked", "Ranked"], ["normal", "Normal"]];
@@ -34,8 +34,6 @@ function start() {
   const view = (name) => `/api/v1/players/${encodeURIComponent(player)}/${name}?${new URLSearchParams({ match_type: matchType })}`;
   stops = [follow(view("enhanced-stats"), showStats), follow(view("trend"), showTrend)];
 }
-
-const tile = (label, value) => element("article.tile", {}, element("h2", {}, label), element("p.figure", {}, value));
 
 function showStats(stats) {
   latest = stats;

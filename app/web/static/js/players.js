@@ -1,6 +1,6 @@
 // Search by the beginning of a name, and the leaderboard.
 
-import { byId, count, decimal, element, percent, portion, segments } from "./dom.js";
+import { brief, byId, count, counted, decimal, element, percent, portion, segments, tile } from "./dom.js";
 import { follow } from "./follow.js";
 
 const TYPING_MS = 150; // a pause in typing
@@ -44,12 +44,23 @@ const lead = () =>
 function showFound({ results, more, missing_partitions: missing }) {
   const links = results.map((found) =>
     element("li", {}, element("a", { href: pageOf(found.player) },
-      element("span", {}, found.player), element("span", {}, `${count(found.kills)} kills`))));
+      element("span", {}, found.player), element("span", {}, counted(found.kills, "kill")))));
   const nobody = asked.search ? `No player’s name begins with “${asked.search}”.` : "No player yet. They appear with their first event.";
   byId("found").replaceChildren(...(links.length ? links : [element("li.empty", {}, nobody)]));
   const first = more ? `The first ${results.length}; type more of the name to see others.` : `${results.length} found.`;
   const silent = missing.length ? ` Partitions ${missing.join(", ")} did not answer.` : "";
   byId("found-count").textContent = links.length ? first + silent : silent;
+}
+
+function showTotals(totals) {
+  const damage = totals.damage.toLocaleString("en", { maximumFractionDigits: 4 });
+  byId("totals").replaceChildren(
+    tile("Players", count(totals.players)),
+    tile("Hits", count(totals.hits)),
+    tile("Damage, HP", totals.damage < 100_000 ? damage : brief(totals.damage), damage),
+    tile("Kills", count(totals.kills)),
+    tile("Knock-downs", count(totals.knock_downs)),
+    tile("Groups", count(totals.groups), "distinct player, weapon and body part"));
 }
 
 function showBoard({ results, by }) {
@@ -77,3 +88,4 @@ segments(byId("by"), "Compare by", LEADERBOARDS, asked.by, (value) => { asked.by
 segments(byId("match-type"), "Class of matches", CLASSES, asked.match_type, (value) => { asked.match_type = value; lead(); });
 search();
 lead();
+follow("/api/v1/players/totals", showTotals);
