@@ -8,6 +8,7 @@ from agents.task import Task
 from app.engine.engine import Engine, NotLiveError, NotOwnedError
 from app.engine.errors import PositionError
 from app.engine.owned import Owned, Slice, State
+from app.main import _faust_settings
 from app.settings import Settings
 from tables.players import PLAYERS
 from tables.table import Table
@@ -133,6 +134,11 @@ async def test_two_revocations_at_once_take_turns(engine: Engine, monkeypatch: p
     monkeypatch.setattr(owned, "_last_commit", slow)
     await asyncio.gather(owned.revoke(), owned.revoke())
     assert steps == ["commit True", "committed", "commit False", "committed"]
+
+
+def test_a_worker_that_fetches_nothing_stays_in_the_group() -> None:
+    """Aiokafka leaves the group after this long without a fetch, for good; a spare worker never fetches."""
+    assert _faust_settings(SETTINGS)["broker_max_poll_interval"] > 365 * 86_400
 
 
 def test_an_engine_without_a_group_is_not_ready() -> None:
