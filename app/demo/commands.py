@@ -39,7 +39,7 @@ def demo(*, once: bool, as_json: bool, data: Path | None) -> None:
     Examples:
       tidemark demo
       tidemark demo --once --json | jq .players
-      tidemark demo --data /tmp/tidemark
+      tidemark demo --data ./demo-data
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
     began = time.monotonic()
     # What Ctrl-C does, SIGTERM does: the worker and the embedded Kafka are stopped in good order. A shell starts
