@@ -29,7 +29,7 @@ def tick(task: Task, now: int) -> None:
     """Publish what is due. Deterministic in (state, now)."""
     table = task.table
     for entity in table.buried:
-        task.outgoing += [Outgoing("stats", key, None) for key in stats_keys(task, entity)]
+        task.outgoing += [Outgoing("stats", stats_key(entity, suffix), None) for suffix in task.domain.suffixes]
     table.buried = []
     delay = round(task.domain.emission.seconds * 1000)
     if task.timers and task.timers[0][0] > now + delay:  # the clock has been set back: nobody waits for it to catch up
@@ -63,15 +63,14 @@ def publish(task: Task, row: Row) -> None:
         log.exception("%s: the snapshots of %r as of offset %d cannot be made", task.source, row.entity, head.offset)
         bodies = []
     for suffix, body in bodies:
-        key = f"{row.entity}/{suffix}" if suffix else row.entity
-        task.outgoing.append(Outgoing("stats", key.encode(), body))
+        task.outgoing.append(Outgoing("stats", stats_key(row.entity, suffix), body))
     head.pending = 0
     row.touch()
 
 
-def stats_keys(task: Task, entity: str) -> list[bytes]:
-    """The keys under which an entity may have been published."""
-    return [f"{entity}/{suffix}".encode() if suffix else entity.encode() for suffix in task.domain.suffixes]
+def stats_key(entity: str, suffix: str) -> bytes:
+    """The key of a snapshot on the stats topic."""
+    return f"{entity}/{suffix}".encode() if suffix else entity.encode()
 
 
 def take(task: Task, now: int) -> Commit:

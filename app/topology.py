@@ -1,7 +1,8 @@
 """Domain -> topics: names, partition counts, cleanup policies; created explicitly, verified before a worker starts."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +84,19 @@ def topology(settings: Settings, domains: Iterable[Domain]) -> list[Topic]:
     return [topic for domain in domains for topic in topics_of(settings, domain)]
 
 
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    try:  # around the start, too: one that fails has connections to close
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
 async def create(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     """Create the topics that are missing; returns their names. Existing ones are left as they are."""
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    try:
-        await admin.start()
+    async with _admin(settings) as admin:
         wanted = topology(settings, domains)
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
@@ -103,8 +112,6 @@ async def create(settings: Settings, domains: Iterable[Domain]) -> list[str]:
         names = [topic.name for topic in missing]
         await _wait_until_listed(admin, names)
         return names
-    finally:
-        await admin.close()
 
 
 async def alter(settings: Settings, domains: Iterable[Domain]) -> dict[str, list[str]]:
@@ -113,9 +120,7 @@ async def alter(settings: Settings, domains: Iterable[Domain]) -> dict[str, list
     Settings that are not ours to want stay as they are. So do partitions and replicas: a key's partition must not
     change, and to move replicas is work for brokers that their owner decides about.
     """
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    try:
-        await admin.start()
+    async with _admin(settings) as admin:
         topics = await _existing(admin, settings, domains)
         configs = await _configs(admin, topics)
         changes = {
@@ -127,8 +132,6 @@ async def alter(settings: Settings, domains: Iterable[Domain]) -> dict[str, list
             await _alter(admin, different)
             await _wait_until_altered(admin, different)
         return {topic.name: changes[topic.name] for topic in different}
-    finally:
-        await admin.close()
 
 
 async def _alter(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
@@ -179,9 +182,7 @@ async def _wait_until_listed(admin: AIOKafkaAdminClient, names: list[str]) -> No
 
 async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     """What is wrong with the topics: one line each, with what was found, what is wanted and the remedy."""
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    try:
-        await admin.start()
+    async with _admin(settings) as admin:
         found = await _existing(admin, settings, domains)
         lines = [
             f"topic {topic.name} does not exist; create it with: tidemark topics create"
@@ -194,8 +195,6 @@ async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
             lines += _misplaced(topic, described[topic.name]["partitions"])
             lines += _misconfigured(topic, configs, settings.bootstrap_servers)
         return lines
-    finally:
-        await admin.close()
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, dict[str, str]]:

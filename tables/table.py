@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sortedcontainers import SortedKeyList
 
-from tables.domain import Domain, Totals
+from tables.domain import Domain
 from tables.event import OUTCOMES
 from tables.row import HEAD, CellName, Row
 from tables.top import TopList
@@ -204,8 +204,3 @@ _decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
 def cell_key(entity: str, name: CellName) -> bytes:
     """The changelog key of a cell: readable in any Kafka tool, and unambiguous for hostile names."""
     return _encode_key((entity, *name))
-
-
-def empty_totals(domain: Domain) -> Totals:
-    """The totals of no records: what merging begins with."""
-    return domain.totals()

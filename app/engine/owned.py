@@ -109,7 +109,7 @@ class Owned:
         if slice_.epoch != self.epoch or self.task is None:
             return
         try:
-            self._follows(slice_)
+            self._follows(self.task, slice_)
             aggregate(self.task, slice_.records, now_ms())
         except FoldError as error:
             log.warning("%r: %s; the record becomes a dead letter", self, error, exc_info=error.__cause__)
@@ -118,9 +118,9 @@ class Owned:
         except Exception as error:  # noqa: BLE001 - rows may be ahead of the position: whatever it was, never commit them
             self._fail(error)
 
-    def _follows(self, slice_: Slice) -> None:
+    def _follows(self, task: Task, slice_: Slice) -> None:
         """Raise unless the slice begins where the rows end; compared with the log's own offsets, too."""
-        position, first = self.task.position if self.task else 0, slice_.records[0].offset
+        position, first = task.position, slice_.records[0].offset
         if first < position:
             raise PositionError(
                 f"{self.source} partition {self.partition} gave offset {first}, but the rows hold its records up to "
@@ -207,12 +207,10 @@ class Owned:
         reach("assigned.stable")
         # 4 Restore the rows up to there; parked ones are as good, if nothing has happened since our last commit.
         reused = self.task is not None and (self.changelog_end, self.committed) == (end, await self._committed_offset())
-        if not reused:
-            self.task = None
-            self.task = await restore(self, end)
-        task = self.task
-        if task is None:  # narrowing for the type checker: _restore has just made it
-            raise GenerationError
+        task = self.task if reused else None
+        if task is None:
+            self.task = None  # not both in memory at once
+            task = self.task = await restore(self, end)
         reach("assigned.restored")
         # 5 Only now read the committed source offset: the rows and it belong together.
         offset = await self._committed_offset()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.emit import stats_keys, take
+from agents.emit import stats_key, take
 from agents.task import Outgoing
 from tables.event import iso
 from tables.players import PLAYERS, enhanced_stats
@@ -137,7 +137,7 @@ def test_different_entities_have_different_stats_keys() -> None:
     """Slashes in names: `ann` and `ann/all` do not meet."""
     driver = Driver(PLAYERS)
     names = ("ann", "ann/all", "ann/all/all", "ann/", "/all", "all", "/")
-    keys = [key for name in names for key in stats_keys(driver.task, name)]
+    keys = [key for name in names for key in (stats_key(name, suffix) for suffix in driver.domain.suffixes)]
     assert len(keys) == len(set(keys)) == 3 * len(names)
     tell(driver, *(event(player=name) for name in names))
     driver.settle()

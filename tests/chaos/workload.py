@@ -3,29 +3,20 @@
 import asyncio
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import orjson
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
 from app import topology
 from app.settings import Settings
 from tables.players import PLAYERS
-from tests.chaos.consume import read_all
 
 WEAPONS = ("WeapHK416_C", "WeapAK47_C", "WeapM9_C", "WeapKar98k_C", "PlayerMale_A_C", "ProjGrenade_C", None)
 REASONS = ("HeadShot", "TorsoShot", "ArmShot", "LegShot", "PelvisShot", None)
 TYPES = ("official", "competitive", "custom", "event", "seasonal")
 MATCH_PLAYERS, MATCH_EVENTS, MATCHES_AT_ONCE = 100, 2_000, 5
 POISON = (b"", b"{", b'{"type":"damage"}', b"[1,2", b'{"type":"kill","match":7}', b"\xff\xfe", b'{"damage":1e400}')
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a workload has put on the topic: records per partition."""
-
-    records: int
 
 
 def records(events: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
@@ -98,8 +89,3 @@ async def write(settings: Settings, events: int, seed: int) -> int:
     finally:
         await producer.stop()
     return events
-
-
-async def source_records(settings: Settings) -> dict[TopicPartition, list[tuple[int, bytes | None, bytes | None]]]:
-    """Everything that is on the source topic: all that the oracle knows."""
-    return await read_all(settings, topology.topic_name(settings, PLAYERS, "events"))

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from app import topology
+from app.broker import ready
 from app.settings import Settings
 from tables.players import PLAYERS
 from tests.chaos.consume import latest, read_all
@@ -42,14 +43,9 @@ BAD: list[tuple[str, bytes | None, bytes | None, str]] = [
 
 def installation(kafka: str, prefix: str) -> Settings:
     """An installation of one partition, so that the order of records is the order of the list."""
-    return Settings(bootstrap_servers=kafka, prefix=f"{prefix}-", partitions=1, instance_id="w", web_port=free_port())
-
-
-def free_port() -> int:
-    """A port for the worker's views."""
-    from app.broker import ready  # noqa: PLC0415 - only needed here
-
-    return ready.free_port()
+    return Settings(
+        bootstrap_servers=kafka, prefix=f"{prefix}-", partitions=1, instance_id="w", web_port=ready.free_port()
+    )
 
 
 async def send(settings: Settings, topic: str, records: list[tuple[bytes | None, bytes | None]]) -> None:
