@@ -1,17 +1,18 @@
 """Steps 1 to 4 of a batch: decode, route, fold, retain. The hot path of the whole project is the loop in here."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from agents.deadletter import dead_letter
-from agents.emit import schedule
+from agents.emit import publish_event, schedule
 from agents.task import FoldError, Record, Task
 from tables.event import FUTURE_MS, Outcome
-from tables.fold import fold
+from tables.fold import APPLIED, fold
 
 
-def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
+def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa: C901 - the hot path: one loop, no calls
     """Fold a slice of records, in order. What a record holds never makes it raise; a defect of a domain does.
 
     Args:
@@ -26,6 +27,7 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
     table, domain = task.table, task.domain
     decode, entity_of, at_of = task.decode, domain.entity, domain.at
     rows, outcomes, horizon, poison = table.rows, table.totals.outcomes, now + FUTURE_MS, task.poison
+    per_event = domain.per_event
     for record in records:
         key = record.key
         if poison and record.offset in poison:
@@ -34,12 +36,13 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
             continue
         # 1 decode
         try:
-            event = decode(record.value)  # type: ignore[arg-type] # null raises TypeError, which is one of the reasons
-            at, entity = at_of(event), entity_of(event)
+            value = record.value
+            event = _meaning_of_null(task, key) if value is None else decode(value)
+            at = record.timestamp if at_of is None else at_of(event)
+            entity = entity_of(event)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            reason = "the value is null" if record.value is None else _one_line(error)
             outcomes[Outcome.INVALID] += 1
-            dead_letter(task, record, Outcome.INVALID, reason)
+            dead_letter(task, record, Outcome.INVALID, _one_line(error))
             continue
         except Exception as error:
             raise _defect(record, error) from error
@@ -58,13 +61,22 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:
                 continue
         # 3 fold (4 retain happens where a row is inserted)
         try:
-            outcomes[fold(table, key, event, at, record.offset)] += 1  # type: ignore[arg-type] # routed: not null
+            outcome = fold(table, key, event, at, record.offset)  # type: ignore[arg-type] # routed: not null
+            outcomes[outcome] += 1
+            if per_event is not None and outcome is APPLIED:
+                publish_event(task, per_event, rows[key])  # type: ignore[index] # likewise
         except Exception as error:
             raise _defect(record, error) from error
     if records:
         task.position = records[-1].offset + 1
         table.totals_changed = True
         schedule(task, now)
+
+
+def _meaning_of_null(task: Task, key: bytes | None) -> Any:
+    if task.domain.on_null is None or key is None:
+        raise TypeError("the value is null")
+    return task.domain.on_null(key.decode())
 
 
 def misrouted(task: Task, key: bytes | None, entity: str) -> str:

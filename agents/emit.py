@@ -4,36 +4,55 @@ A tick is an empty batch: timers run on the partition's own turn, with the time 
 """
 
 import logging
+from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
 import orjson
 
 from agents.task import Commit, FoldError, Outgoing, Task
-from tables.event import OUTCOMES, iso
+from tables.emission import STATS, PerEvent, Periodic
+from tables.event import OUTCOMES, Outcome, iso
+from tables.retention import slot_key
 from tables.row import Row
 from tables.table import UnwritableRowError
 
 log = logging.getLogger("tidemark.agents")
 
+# Numbers that a partition notes for itself.
+RING = "ring"  # the number of slots under which its ring is written
+PUBLISHED_UNTIL = "published_until"  # the last boundary of a periodic record that has been seen to, ms
+# A boundary is seen to late when the partition was moving from one worker to another: a session timeout, a restore.
+# What was missed by more is skipped: a snapshot must not claim a time at which nobody looked.
+MISSED_MS = 60_000
+
 
 def schedule(task: Task, now: int) -> None:
     """Start the timers of the rows that owe a snapshot since the last call."""
     if task.table.pending:
-        due = now + round(task.domain.emission.seconds * 1000)
+        due = now + task.delay_ms
         task.timers += [(due, row.entity.encode()) for row in task.table.pending]
         task.table.pending = []
 
 
+def await_dues(task: Task, rows: Iterable[Row]) -> None:
+    """Note when time alone will change these rows."""
+    at_time = task.domain.at_time
+    if at_time is not None:
+        for row in rows:
+            if due := at_time.due(row.head):
+                heappush(task.dues, (due, row.entity.encode()))
+
+
 def tick(task: Task, now: int) -> None:
-    """Publish what is due. Deterministic in (state, now)."""
+    """Publish what is due. Deterministic in the task's state and now."""
     table = task.table
-    for entity in table.buried:
-        task.outgoing += [Outgoing("stats", stats_key(entity, suffix), None) for suffix in task.domain.suffixes]
+    for entity, suffixes in table.buried:
+        task.outgoing += [Outgoing(STATS, stats_key(entity, suffix), None) for suffix in suffixes]
     table.buried = []
-    delay = round(task.domain.emission.seconds * 1000)
-    if task.timers and task.timers[0][0] > now + delay:  # the clock has been set back: nobody waits for it to catch up
-        task.timers = [(min(due, now + delay), key) for due, key in task.timers]
+    if task.timers and task.timers[0][0] > now + task.delay_ms:  # the clock was set back: nobody waits for it
+        task.timers = [(min(due, now + task.delay_ms), key) for due, key in task.timers]
     done = 0
     for due, key in task.timers:
         if due > now:
@@ -43,13 +62,38 @@ def tick(task: Task, now: int) -> None:
         if row is not None and row.scheduled:
             row.scheduled = False
             if row.head.pending:
-                publish(task, row)
+                publish(task, row, now)
     del task.timers[:done]
+    if task.dues:
+        _publish_due(task, now)
+    if task.domain.periodic is not None and task.partition == 0:
+        publish_periodic(task, task.domain.periodic, now)
 
 
-def publish(task: Task, row: Row) -> None:
+def waits_for_end(task: Task, now: int) -> bool:
+    """Whether a row's time has come, and only the source's end is to be known before it is published."""
+    at_time = task.domain.at_time
+    return bool(at_time and at_time.after_backlog and task.dues and task.read_to_end_at < task.dues[0][0] <= now)
+
+
+def _publish_due(task: Task, now: int) -> None:
+    at_time, rows = task.domain.at_time, task.table.rows
+    if at_time is None:
+        return
+    now_or_end = min(now, task.read_to_end_at) if at_time.after_backlog else now
+    ready: dict[bytes, Row] = {}
+    while task.dues and task.dues[0][0] <= now_or_end:
+        due, key = heappop(task.dues)
+        row = rows.get(key)
+        if row is not None and at_time.due(row.head) == due:
+            ready[key] = row
+    for row in ready.values():
+        publish(task, row, now)
+
+
+def publish(task: Task, row: Row, now: int) -> None:
     """Add a row's owed snapshots to what leaves with the next commit; they are owed no longer."""
-    head = row.head
+    head, table = row.head, task.table
     about = {
         "revision": head.revision,
         "as_of": iso(head.at),
@@ -57,15 +101,56 @@ def publish(task: Task, row: Row) -> None:
         "offset": head.offset,
     }
     try:
-        bodies = [(suffix, orjson.dumps(body | about)) for suffix, body in task.domain.snapshots(row)]
+        records = [
+            Outgoing(role, stats_key(row.entity, suffix), None if body is None else orjson.dumps(body | about))
+            for suffix, body, role in task.domain.snapshots(row, now, table.totals)
+        ]
     except Exception:
         # The row is right; a defect of the domain costs this snapshot, not the partition.
         log.exception("%s: the snapshots of %r as of offset %d cannot be made", task.source, row.entity, head.offset)
-        bodies = []
-    for suffix, body in bodies:
-        task.outgoing.append(Outgoing("stats", stats_key(row.entity, suffix), body))
+        records = []
+    task.outgoing += records
     head.pending = 0
     row.touch()
+    if task.domain.at_time is not None:
+        table.totals_changed = True
+        await_dues(task, (row,))
+
+
+def publish_event(task: Task, per_event: PerEvent, row: Row) -> None:
+    """Add the record of the event that was just applied to its ring."""
+    table, partition, ring = task.table, task.partition, per_event.ring
+    revision = table.totals.outcomes[Outcome.APPLIED]  # counts every event that had a record, over restarts too
+    size = table.options[ring.limit.name]
+    if RING not in table.marks:
+        table.mark(RING, size)
+    body = orjson.dumps(per_event.body(row, table.totals, revision, partition))
+    task.outgoing.append(Outgoing(ring.role, slot_key(partition, revision, size), body))
+
+
+def publish_periodic(task: Task, periodic: Periodic, now: int) -> None:
+    """Publish the merged totals at the latest boundary, if it has just passed and nobody has done it, or on demand."""
+    table = task.table
+    interval = round(table.options[periodic.interval.name] * 1000)
+    boundary = now // interval * interval
+    times = []
+    if boundary > table.marks.get(PUBLISHED_UNTIL, 0):
+        if now - boundary > MISSED_MS or PUBLISHED_UNTIL not in table.marks:
+            table.mark(PUBLISHED_UNTIL, boundary)  # missed while nobody ran; or before there was anything
+        else:
+            times.append(boundary)
+    if task.demanded:
+        times.append(now)
+    others = task.others() if times else None
+    if others is None:  # not known yet: the next tick tries again
+        return
+    others.merge(table.totals)
+    for time in times:
+        key, body = periodic.record(others, time, table.options)
+        partition = task.partition_of(key.encode())
+        task.outgoing.append(Outgoing(periodic.role, key.encode(), orjson.dumps(body), partition=partition))
+    table.mark(PUBLISHED_UNTIL, max(boundary, table.marks[PUBLISHED_UNTIL]))
+    task.demanded = False
 
 
 def stats_key(entity: str, suffix: str) -> bytes:
@@ -83,7 +168,7 @@ def take(task: Task, now: int) -> Commit:
     table = task.table
     moved = table.totals_changed
     try:
-        cells = table.take()
+        cells = table.take(now)
     except UnwritableRowError as error:
         raise FoldError(error.offset, str(error)) from error
     if moved:
@@ -92,6 +177,10 @@ def take(task: Task, now: int) -> Commit:
         task.outgoing.append(Outgoing("totals", f"{task.partition}/top".encode(), tops_body(task)))
         for top in table.tops.values():
             top.changed = False
+    if any(recent.changed for recent in table.recents.values()):
+        task.outgoing.append(Outgoing("totals", f"{task.partition}/recent".encode(), recents_body(task)))
+        for recent in table.recents.values():
+            recent.changed = False
     outgoing, task.outgoing = task.outgoing, []
     return Commit(task.position, cells, outgoing)
 
@@ -106,3 +195,8 @@ def totals_body(task: Task) -> bytes:
 def tops_body(task: Task) -> bytes:
     """The partition's lists of the best: JSON, name -> [[entity, value], ...]."""
     return orjson.dumps({name: top.best() for name, top in task.table.tops.items()})
+
+
+def recents_body(task: Task) -> bytes:
+    """The partition's rows seen lately: JSON, name -> second since the epoch -> [rows, sum of their values]."""
+    return orjson.dumps({name: recent.published() for name, recent in task.table.recents.items()})

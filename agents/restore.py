@@ -6,7 +6,7 @@ a dict, and only what is left in the end is decoded.
 
 from collections.abc import Iterable, Iterator
 
-from agents.emit import schedule
+from agents.emit import await_dues, schedule
 from agents.task import Record, Task
 
 
@@ -30,13 +30,14 @@ class Restore:
                 cells[record.key] = value  # type: ignore[index] # likewise
         self.records += number
 
-    def finish(self, task: Task) -> Iterator[int]:
+    def finish(self, task: Task, now: int) -> Iterator[int]:
         """Decode into the task's empty table; yields now and then, so that the caller can let others run.
 
         Raises:
             CorruptCellError: for what is not a cell of the domain.
         """
-        yield from task.table.load(self.cells.items())
+        yield from task.table.load(self.cells.items(), now)
         self.cells = {}
+        await_dues(task, task.table.rows.values())
         # Snapshots that were owed when the former owner stopped have waited long enough.
         schedule(task, -(10**9) * 1000)

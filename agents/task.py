@@ -20,16 +20,22 @@ class Record(Protocol):
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
     @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
     def headers(self) -> list[tuple[str, bytes | None]]: ...  # noqa: D102
 
 
 class Outgoing(NamedTuple):
-    """A record that leaves with the next commit, to the task's partition of `<domain>-<role>`."""
+    """A record that leaves with the next commit, to the domain's topic of that role.
+
+    It goes to the task's own partition, unless another one is named.
+    """
 
     role: str
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    partition: int | None = None
 
 
 class FoldError(Exception):
@@ -62,6 +68,10 @@ class Task:
         partition_of: key -> its partition by Kafka's default partitioner (murmur2).
         poison: offsets at which the fold itself failed, with the reason; they become dead letters.
         timers: rows whose snapshot is due, in the order of their due times: a constant delay makes that a queue.
+        dues: a heap of (when time alone changes a row, the row's key); what a row says by now is what counts.
+        read_to_end_at: the latest time at which the source is known to have been folded to its end; ms, 0 for never.
+        others: the other partitions' totals, merged; None while they are not known.
+        demanded: somebody has asked for the periodic record out of turn.
     """
 
     domain: Domain
@@ -72,10 +82,15 @@ class Task:
     poison: dict[int, str] = field(default_factory=dict)
     outgoing: list[Outgoing] = field(default_factory=list)
     timers: list[tuple[int, bytes]] = field(default_factory=list)
+    dues: list[tuple[int, bytes]] = field(default_factory=list)
+    read_to_end_at: int = 0
+    others: Callable[[], Any] = lambda: None
+    demanded: bool = False
 
     def __post_init__(self) -> None:
         # Once per task: msgspec compiles the types when a decoder is made.
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self.domain.event).decode
+        self.delay_ms = round(self.table.options[self.domain.delay.name] * 1000)
 
     @property
     def position(self) -> int:

@@ -15,7 +15,7 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
-from app import failures, topology
+from app import failures, options, topology
 from app.connection import connection
 from app.engine import failpoints, transport
 from app.engine.assignor import Assignor
@@ -52,6 +52,8 @@ class App(faust.App):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Refuse to start on topics that are not as they have to be."""
         gc.set_threshold(*COLLECT_AFTER)
+        for line in options.doubtful(self.settings_of_tidemark.options):
+            log.warning("%s", line)
         await topology.verify(self.settings_of_tidemark, self.engine.domains.values())
         await self.engine.offsets.start()
         await super().on_start()
@@ -76,6 +78,7 @@ def build(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> App:
     app.engine.group = app.consumer
     app.engine.crash = app.crash
     app.totals = TotalsReader(settings, domains)
+    app.engine.others = app.totals.others
     for source, domain in app.engine.domains.items():
         # A real Faust table: it declares its changelog and takes part in the assignment. The engine keeps its rows.
         app.Table(domain.name, partitions=settings.partitions, key_type=bytes, value_type=bytes)

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,13 +16,16 @@ from pydantic import (
     AliasChoices,
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PREFIX = "TIDEMARK_"
+from app import options
+
+PREFIX = options.PREFIX
 # Read elsewhere: by the embedded Kafka, by the failpoints, and by the project's own tests and benches.
 OTHER_VARIABLES = ("TIDEMARK_HOME", "TIDEMARK_FAILPOINT", "TIDEMARK_TELEMETRY", "TIDEMARK_BENCH_REPORT")
 # Kubernetes tells every container of the services around it: one named `tidemark` becomes TIDEMARK_SERVICE_HOST,
@@ -80,6 +83,7 @@ class Settings(BaseSettings):
     """The settings of one installation. Two installations on one cluster differ in `prefix`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
+    _options: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     # -- Kafka
     bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
@@ -173,6 +177,17 @@ class Settings(BaseSettings):
                 "certificates in PEM that this user may read, or unset it to trust the system's"
             ) from error
 
+    def with_options(self, values: Mapping[str, Any]) -> "Settings":
+        """A copy with these values of the domains' options (`app.options`)."""
+        copy = self.model_copy()
+        copy._options = dict(values)  # noqa: SLF001 - its own class's
+        return copy
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The domains' options that are not at their defaults."""
+        return self._options
+
     @property
     def application_id(self) -> str:
         """The Faust app id, which is also the consumer group."""
@@ -225,8 +240,10 @@ def load(**overrides: Any) -> Settings:
         SettingsError: naming each wrong setting, its value and the remedy.
     """
     wrong = list(_unknown())
+    values, refused = options.read()
+    wrong += refused
     try:
-        settings = Settings(**overrides)
+        settings = Settings(**overrides).with_options(values)
     except ValidationError as error:
         wrong += [_explain(problem) for problem in error.errors()]
     if wrong:
@@ -280,7 +297,7 @@ def _variables() -> dict[str, str]:
 
 def _unknown() -> Iterator[str]:
     """A line for each variable that looks like a setting and is none: a typo would leave its setting at the default."""
-    known = [*_variables(), *OTHER_VARIABLES]
+    known = [*_variables(), *OTHER_VARIABLES, *map(options.variable, options.declared())]
     for name, value in sorted(os.environ.items()):
         if not name.upper().startswith(PREFIX) or name.upper() in known or _is_of_a_service(name, value):
             continue

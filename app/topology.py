@@ -21,6 +21,7 @@ DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
 
 # The active segment is never compacted, and a worker reads all of it at its start: at Kafka's 1 GiB a busy changelog
 # would keep a gigabyte of cells that are long out of date. Kafka Streams rolls its own at 50 MiB.
+COMPACT = (("cleanup.policy", "compact"),)
 SMALL_SEGMENTS = (("segment.bytes", str(64 * 1024 * 1024)),)
 
 
@@ -44,24 +45,26 @@ class Topic:
 
 
 def topic_name(settings: Settings, domain: Domain, role: str) -> str:
-    """The name of a domain's topic: `role` is events, stats, totals, dead-letters or changelog."""
+    """The name of a domain's topic: `role` is changelog, events, stats, totals, dead-letters, or one of its own."""
     if role == "changelog":  # Faust's own naming: <app id>-<table>-changelog
         return f"{settings.application_id}-{domain.name}-changelog"
-    return f"{settings.prefix}{domain.name}-{role}"
+    own = {topic.role: topic.name for topic in domain.topics}
+    return settings.prefix + own.get(role, f"{domain.name}-{role}")
 
 
 def topics_of(settings: Settings, domain: Domain) -> list[Topic]:
     """The topics of one domain."""
-    compact = (("cleanup.policy", "compact"),)
     dead_letters = _deleted(settings.dead_letters_retention_days)
     dead_letters += (("max.message.bytes", str(DEAD_LETTER_MAX_BYTES)),)
-    wanted = [
-        ("events", _deleted(settings.events_retention_days), "the source"),
-        ("changelog", compact, "the table's cells, one record per changed cell"),
-        ("stats", compact, "the latest snapshot per entity"),
-        ("totals", compact, "the latest totals and top lists per partition"),
-        ("dead-letters", dead_letters, "records that could not be folded"),
-    ]
+    wanted = {
+        "events": (_deleted(settings.events_retention_days), "the source"),
+        "changelog": (COMPACT, "the table's cells, one record per changed cell"),
+        "stats": (COMPACT, "the latest snapshot per entity"),
+        "totals": (COMPACT, "the latest totals and lists per partition"),
+        "dead-letters": (dead_letters, "records that could not be folded"),
+    }
+    for own in domain.topics:
+        wanted[own.role] = COMPACT if own.retention_days is None else _deleted(own.retention_days), own.about
     return [
         Topic(
             topic_name(settings, domain, role),
@@ -69,9 +72,9 @@ def topics_of(settings: Settings, domain: Domain) -> list[Topic]:
             settings.replication,
             config,
             about,
-            initial=SMALL_SEGMENTS if config is compact else (),
+            initial=SMALL_SEGMENTS if config is COMPACT else (),
         )
-        for role, config, about in wanted
+        for role, (config, about) in wanted.items()
     ]
 
 
@@ -80,8 +83,9 @@ def _deleted(days: float) -> tuple[tuple[str, str], ...]:
 
 
 def topology(settings: Settings, domains: Iterable[Domain]) -> list[Topic]:
-    """All topics of an installation."""
-    return [topic for domain in domains for topic in topics_of(settings, domain)]
+    """All topics of an installation, each once: one domain's source may be what another one publishes."""
+    topics = [topic for domain in domains for topic in topics_of(settings, domain)]
+    return list({topic.name: topic for topic in reversed(topics)}.values())[::-1]
 
 
 @asynccontextmanager

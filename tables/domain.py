@@ -2,53 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import msgspec
-
-from tables.event import OUTCOMES, Event, Outcome
+from tables.emission import AtTime, Debounced, PerCommit, PerEvent, Periodic, Snapshot
+from tables.event import Event, Outcome, Removed
+from tables.option import Option
+from tables.recent import Recent
+from tables.retention import Rule
 from tables.row import Cell, Head, Row
-
-
-class Totals(msgspec.Struct):
-    """What a partition knows about all of its records; domains add their own integers.
-
-    *Flow* totals (sums over events) outlive the burial of a key; *stock* totals (`keys`, and what a domain's `bury`
-    takes out) do not. Encoded by field name: it is written once per commit, not once per event.
-    """
-
-    outcomes: list[int] = msgspec.field(default_factory=lambda: [0] * len(OUTCOMES))
-    keys: int = 0
-    """Living rows."""
-    buried: int = 0
-    """Rows that the limit on keys has put away, ever."""
-    at: int = 0
-    """Greatest event time folded, in ms since the epoch."""
-    position: int = 0
-    """The next source offset to fold. Written with the rows, so that rows and offset can be checked against each
-    other, and outlive the expiry of the group's committed offsets."""
-
-    def merge(self, other: "Totals") -> None:
-        """Add another partition's totals: lists place by place, integers by sum, `at` by maximum.
-
-        `position` has no meaning over several partitions; its sum is the number of offsets passed.
-        """
-        for name in self.__struct_fields__:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if isinstance(mine, list):
-                setattr(self, name, [a + b for a, b in zip(mine, theirs, strict=True)])
-            else:
-                setattr(self, name, max(mine, theirs) if name == "at" else mine + theirs)
-
-
-@dataclass(frozen=True)
-class Debounced:
-    """Publish a changed row `seconds` after its *first* unpublished change.
-
-    A fixed window: a row that never rests is still published every `seconds`.
-    """
-
-    seconds: float
+from tables.totals import Totals
+from tables.views import View
 
 
 @dataclass(frozen=True)
@@ -60,64 +24,25 @@ class Top:
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A query parameter of a view: its default and, where only some values make sense, those."""
+class Topic:
+    """A topic of a domain beside those that every domain has, or in the place of one of them.
 
+    Attributes:
+        role: what the domain calls it; `stats`, `events`, ... stand for the ones that every domain has.
+        name: without the installation's prefix.
+        about: what is in it.
+        retention_days: deleted after so many days; None: compacted, the latest per key is kept.
+    """
+
+    role: str
     name: str
-    default: str
-    allowed: tuple[str, ...] = ()
-    about: str = ""
-
-
-Answer = dict[str, Any]
-Asked = Mapping[str, str]
-"""The parameters of a request, checked and with defaults filled in."""
-
-
-@dataclass(frozen=True)
-class EntityView:
-    """A view of one row. `{entity}` stands in the path; the worker that owns the row answers."""
-
-    path: str
     about: str
-    answer: Callable[[Row, Asked], Answer]
-    parameters: tuple[Parameter, ...] = ()
+    retention_days: float | None = None
 
 
-@dataclass(frozen=True)
-class TopView:
-    """A view of one top list, merged over all partitions; `name` tells which list the parameters ask for."""
-
-    path: str
-    about: str
-    name: Callable[[Asked], str]
-    value: Callable[[int, Asked], Any]
-    parameters: tuple[Parameter, ...] = ()
-
-
-@dataclass(frozen=True)
-class SearchView:
-    """Entities whose name begins with the case-folded `search` parameter, merged over all partitions."""
-
-    path: str
-    about: str
-    answer: Callable[[Row], Answer]
-    parameters: tuple[Parameter, ...] = (Parameter("search", "", about="case-folded prefix of the name"),)
-
-
-@dataclass(frozen=True)
-class TotalsView:
-    """A view of the totals, merged over all partitions."""
-
-    path: str
-    about: str
-    answer: Callable[[Any, Asked], Answer]
-    parameters: tuple[Parameter, ...] = ()
-
-
-View = EntityView | TopView | SearchView | TotalsView
-Reduce = Callable[[Row, Any, int, Any], Outcome]
-"""(row, event, event time in ms, totals) -> outcome. Touches nothing unless it returns APPLIED."""
+Reduce = Callable[[Row, Any, int, Any], Outcome | Removed]
+"""(row, event, event time in ms, totals) -> outcome. Touches nothing unless it returns APPLIED (or REMOVED: the event
+was applied, and the row is to go)."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -130,18 +55,28 @@ class Domain:
         version: format of its cells, one byte, written before each.
         event: the type that a record decodes to; a tagged union tells several apart.
         entity: event -> the entity that it is about.
-        at: event -> its time in ms since the epoch.
+        at: event -> its time in ms since the epoch; None: events carry none, and the record's timestamp is taken.
+        on_null: the record's key -> the event that a null value means; None: a null value is INVALID.
         reduce: how an event changes a row.
         head: the type of the row's head.
         cells: kind -> type, for every kind of cell.
         totals: the type of the partition's totals.
         bury: (row, totals) -> None; takes the stock totals of a row out again.
-        snapshots: row -> what is published for it: pairs of (key suffix, body), of what `head.pending` names.
-        suffixes: all key suffixes that `snapshots` may use.
-        emission: when it is published.
+        snapshots: (row, now, totals) -> what is published for it, of what `head.pending` names. Where the domain has
+            an `at_time`, it brings row and totals up to now, too: calling it twice at one time changes nothing more.
+        suffixes: all key suffixes that `snapshots` may use on the stats topic; those of a buried row are deleted.
+        emission: when a changed row is published.
+        per_event: what is published for every event.
+        at_time: when a row is published without any event.
+        periodic: what is published of the merged totals.
+        topics: topics of its own.
+        retention: how many cells of which kind are kept.
+        settable: options beside those of `retention`, `per_event` and `periodic`.
         key_limit: at most so many rows in all partitions together; 0 is no limit.
         tops: the lists of the best.
+        recents: rows seen lately.
         searchable: keep an index of names for a SearchView.
+        views: what is shown under which path.
     """
 
     name: str
@@ -149,19 +84,52 @@ class Domain:
     version: int
     event: type[Event] | Any
     entity: Callable[[Any], str]
-    at: Callable[[Any], int]
+    at: Callable[[Any], int] | None
     reduce: Reduce
     head: type[Head]
+    on_null: Callable[[str], Any] | None = None
     cells: Mapping[str, type[Cell]] = field(default_factory=dict)
     totals: type[Totals] = Totals
     bury: Callable[[Row, Any], None] = lambda _row, _totals: None
-    snapshots: Callable[[Row], Sequence[tuple[str, Answer]]] = lambda _row: ()
-    suffixes: tuple[str, ...] = ("",)
-    emission: Debounced = Debounced(1.0)
+    snapshots: Callable[[Row, int, Any], Sequence[Snapshot]] = lambda _row, _now, _totals: ()
+    suffixes: Callable[[Row], Sequence[str]] | tuple[str, ...] = ("",)
+    emission: Debounced | PerCommit = Debounced(1.0)  # noqa: RUF009 - frozen
+    per_event: PerEvent | None = None
+    at_time: AtTime | None = None
+    periodic: Periodic | None = None
+    topics: tuple[Topic, ...] = ()
+    retention: tuple[Rule, ...] = ()
+    settable: tuple[Option, ...] = ()
     key_limit: int = 1_000_000
     tops: tuple[Top, ...] = ()
+    recents: tuple[Recent, ...] = ()
     searchable: bool = False
     views: tuple[View, ...] = ()
 
     def __repr__(self) -> str:
         return f"Domain({self.name!r})"
+
+    @cached_property
+    def delay(self) -> Option:
+        """The option with the seconds of its emission."""
+        return Option(
+            f"{self.name}_stats_seconds",
+            self.emission.seconds,
+            f"A changed row of {self.name} is published so long after its first unpublished change.",
+            least=0,
+            most=3600,
+        )
+
+    @cached_property
+    def options(self) -> tuple[Option, ...]:
+        """All of its options."""
+        found = [self.delay, *(rule.limit for rule in self.retention), *self.settable]
+        if self.per_event is not None:
+            found.append(self.per_event.ring.limit)
+        if self.periodic is not None:
+            found.append(self.periodic.interval)
+        return tuple(found)
+
+    def suffixes_of(self, row: Row) -> Sequence[str]:
+        """The key suffixes under which a row may have been published on the stats topic."""
+        return self.suffixes(row) if callable(self.suffixes) else self.suffixes

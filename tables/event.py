@@ -5,7 +5,7 @@ encode the same everywhere.
 """
 
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Annotated
 
 import msgspec
@@ -30,6 +30,13 @@ class Outcome(IntEnum):
     MISROUTED = 4
 
 
+class Removed(Enum):
+    """What a domain's rule returns in the place of APPLIED when the event takes its row away."""
+
+    REMOVED = "removed"
+
+
+REMOVED = Removed.REMOVED
 OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 
 
@@ -44,12 +51,6 @@ def millis(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND  # exact integers, and quicker than timestamp()
 
 
-def iso(at_ms: int) -> str:
-    """ISO 8601 in UTC, always with milliseconds and ``Z``: answers and snapshots sort as text."""
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
-
-
 _days: dict[int, str] = {}
 
 
@@ -62,3 +63,9 @@ def day_of(at_ms: int) -> str:
             _days.clear()
         day = _days[number] = datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")
     return day
+
+
+def iso(at_ms: int) -> str:
+    """ISO 8601 in UTC, always with milliseconds and ``Z``: answers and snapshots sort as text."""
+    seconds, ms = divmod(at_ms % DAY_MS, 1000)
+    return f"{day_of(at_ms)}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{ms:03d}Z"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tables.event import Outcome
+from tables.event import REMOVED, Outcome
 from tables.row import HEAD, Row
 from tables.table import Table
 
@@ -19,6 +19,8 @@ def fold(table: Table, key: bytes, event: Any, at: int, offset: int) -> Outcome:
         at: the event's time, ms since the epoch.
         offset: the record's offset in the source partition.
 
+    A domain may say REMOVED: the event is applied, and the row goes; where there was none, nothing has happened.
+
     Returns:
         APPLIED, DUPLICATE or LATE. Unless APPLIED, nothing has changed (but the caller's count of outcomes).
     """
@@ -28,11 +30,15 @@ def fold(table: Table, key: bytes, event: Any, at: int, offset: int) -> Outcome:
         row = Row(table, domain.entity(event), domain.head())
         outcome = domain.reduce(row, event, at, totals)
         if outcome is not APPLIED:
-            return outcome
+            return Outcome.DUPLICATE if outcome is REMOVED else outcome
         table.insert(key, row)
     else:
         outcome = domain.reduce(row, event, at, totals)
         if outcome is not APPLIED:
+            if outcome is REMOVED:
+                table.remove(key)
+                totals.at = max(totals.at, at)
+                return APPLIED
             return outcome
         table.rows.move_to_end(key)
     # From here on spelled out rather than called: each call would cost as much as the whole line.

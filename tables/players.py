@@ -13,28 +13,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tables.dedupe import Seen, SourceHead, is_duplicate, remember
-from tables.domain import (
-    Answer,
-    Asked,
-    Debounced,
-    Domain,
-    EntityView,
-    Parameter,
-    SearchView,
-    Top,
-    TopView,
-    Totals,
-    TotalsView,
-)
+from tables.domain import Domain, Top
+from tables.emission import Debounced, Snapshot
 from tables.event import Event, Name, Outcome, day_of, iso, millis
+from tables.option import Option
+from tables.retention import Newest, newest_cell
 from tables.row import Cell, Row
+from tables.totals import Totals, Whole
+from tables.views import Answer, Asked, EntityView, Parameter, SearchView, TopView, TotalsView
 from tables.weapons import CATEGORIES, RADAR, WEAPONS
 
 DAMAGE_UNIT = 1_000_000  # 1 HP
 METRE = 1_000_000  # um
 CENTIMETRE = 10_000  # um
 CLOSE, MID = 50 * METRE, 200 * METRE  # a band holds its lower edge and not its upper one
-DAY_CELLS = 400  # (day, class) cells of a row
+DAYS = Option("player_day_limit", 400, "A player keeps so many (day, class of matches) cells for trends.", least=1)
 # What a row can hold is bounded, so that its snapshot always fits into a record (1 MiB): 300 x 2 kB + 32 x 1 kB. The
 # dictionary has 209 causers and a handful of reasons; what comes beyond these counts as Unknown.
 MOST_WEAPONS, MOST_REASONS = 300, 32
@@ -204,19 +197,9 @@ def _kill(cell: WeaponCell, sums: Sums, event: Kill) -> None:
 
 
 def _day(row: Row, at: int, class_: str) -> DayCell:
-    """The newest `DAY_CELLS` days are kept, each complete, in whatever order events come."""
-    name = ("day", day_of(at), class_)
-    day: DayCell | None = row.cells.get(name)
-    if day is not None:
-        row.touch(name)
-        return day
-    days = row.of_kind("day")
-    if len(days) >= DAY_CELLS:
-        if name < days[0][0]:  # older than all that are kept: it was dropped before, or would be next
-            return DayCell()
-        row.drop(days[0][0])
-    made: DayCell = row.cell(name, DayCell)
-    return made
+    """The newest days are kept, each complete, in whatever order events come."""
+    day: DayCell = newest_cell(row, ("day", day_of(at), class_), DayCell, row.table.options[DAYS.name])
+    return day
 
 
 def _weapon(row: Row, weapon: str, class_: str) -> WeaponCell:
@@ -346,22 +329,22 @@ def enhanced_stats(row: Row, match_type: str) -> Answer:
     }
 
 
-def snapshots(row: Row) -> Sequence[tuple[str, Answer]]:
+def snapshots(row: Row, _now: int, _totals: PlayersTotals) -> Sequence[Snapshot]:
     """One record per class that has changed, and `all`: the body of `enhanced-stats`."""
     changed = [class_ for number, class_ in enumerate(CLASSES) if row.head.pending >> number & 1]
     shown = [class_ for class_ in SHOWN_CLASSES if class_ == "all" or class_ in changed]
     played = [class_ for class_, sums in zip(CLASSES, row.head.classes, strict=True) if sums != _NO_SUMS]
     if len(played) == 1:  # most players know one class of matches: the same numbers, computed once
         whole = enhanced_stats(row, "all")
-        return [(class_, whole | {"match_type": class_}) for class_ in shown]
-    return [(class_, enhanced_stats(row, class_)) for class_ in shown]
+        return [Snapshot(class_, whole | {"match_type": class_}) for class_ in shown]
+    return [Snapshot(class_, enhanced_stats(row, class_)) for class_ in shown]
 
 
-def _enhanced(row: Row, asked: Asked) -> Answer:
+def _enhanced(row: Row, asked: Asked, _now: int) -> Answer:
     return enhanced_stats(row, asked["match_type"]) | {"radar": list(RADAR)}
 
 
-def _trend(row: Row, asked: Asked) -> Answer:
+def _trend(row: Row, asked: Asked, _now: int) -> Answer:
     days: dict[str, DayCell] = {}
     for (_, day, class_), cell in row.of_kind("day"):
         if class_ in _classes(asked["match_type"]):
@@ -402,6 +385,10 @@ def totals_shown(totals: Any) -> Answer:
         "knock_downs": totals.knock_downs,
         "groups": totals.groups,
     }
+
+
+def _whole(whole: Whole, _asked: Asked) -> Answer:
+    return totals_shown(whole.totals)
 
 
 # -- the lists of the best ---------------------------------------------------------------------------------------------
@@ -462,6 +449,7 @@ PLAYERS = Domain(
     snapshots=snapshots,
     suffixes=SHOWN_CLASSES,
     emission=Debounced(5.0),
+    retention=(Newest("day", DAYS),),
     tops=tuple(_rank(by, match_type) for by in BY for match_type in SHOWN_CLASSES),
     searchable=True,
     views=(
@@ -476,7 +464,7 @@ PLAYERS = Domain(
         TotalsView(
             "/api/v1/players/totals",
             "Everybody's sums; groups are the distinct (player, weapon, body part) of hits.",
-            lambda totals, _: totals_shown(totals),
+            _whole,
         ),
         EntityView(
             "/api/v1/players/{entity}/enhanced-stats", "A player's weapons in percent.", _enhanced, (_MATCH_TYPE,)

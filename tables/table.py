@@ -1,8 +1,8 @@
-"""A table's partition: its rows, totals, top lists and index of names, and how they become changelog records."""
+"""A table's partition: its rows, totals, lists and indexes, and how they become changelog records."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,10 +10,14 @@ from sortedcontainers import SortedKeyList
 
 from tables.domain import Domain
 from tables.event import OUTCOMES
+from tables.option import Options
+from tables.recent import sightings
+from tables.retention import FirstOut, Newest, surplus
 from tables.row import HEAD, CellName, Row
 from tables.top import TopList
 
 TOTALS_KEY = b"[null]"  # no entity is null, so this key is nobody's row
+_MARK = b'[null,"'  # the beginning of a mark's key
 
 
 class Change(NamedTuple):
@@ -38,23 +42,69 @@ class UnwritableRowError(ValueError):
 class Table:
     """The rows of one partition of one domain, in order of their last update (the oldest first)."""
 
-    def __init__(self, domain: Domain, partition: int, *, partitions: int = 1, key_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        partition: int,
+        *,
+        partitions: int = 1,
+        key_limit: int | None = None,
+        options: Options | None = None,
+    ) -> None:
         self.domain = domain
         self.partition = partition
+        self.partitions = partitions
+        self.options = {option.name: option.default for option in domain.options} | dict(options or {})
         limit = domain.key_limit if key_limit is None else key_limit
-        # The limit on keys, divided over the partitions, the remainder over the first of them: together they never
-        # exceed it. But 0 would be no limit, and a partition cannot do without the row at hand: 1 is the least.
-        share = limit // partitions + (partition < limit % partitions)
-        self.row_limit = max(1, share) if limit else 0
+        self.row_limit = self.share(limit) if limit else 0
         self.rows: OrderedDict[bytes, Row] = OrderedDict()
         self.totals: Any = domain.totals()
         self.totals_changed = False
+        self.marks: dict[str, int] = {}  # what the partition has to remember beside its rows and totals
         self.tops = {top.name: TopList() for top in domain.tops}
+        self.recents = sightings(domain.recents)
         self.names = SortedKeyList(key=lambda name: (name.casefold(), name)) if domain.searchable else None
+        # Per kind of cell that goes first in, first out: the cells' names in that order, with their rows.
+        self.queues: dict[str, OrderedDict[CellName, Row]] = {
+            rule.kind: OrderedDict() for rule in domain.retention if isinstance(rule, FirstOut)
+        }
+        self.queue_limits = {
+            rule.kind: self.share(self.options[rule.limit.name])
+            for rule in domain.retention
+            if isinstance(rule, FirstOut)
+        }
         self.dirty: list[Row] = []
         self.pending: list[Row] = []  # rows that owe a snapshot and are in no timer yet
-        self.buried: list[str] = []  # entities put away whose stats are not yet
+        self.buried: list[tuple[str, tuple[str, ...]]] = []  # entities put away whose stats are not yet, with suffixes
         self._tombstones: list[Change] = []
+        self._marked: list[str] = []
+
+    def share(self, limit: int) -> int:
+        """This partition's share of a limit on all partitions together; the remainder is the first ones'.
+
+        Together they never exceed it. But a partition cannot do without the one thing at hand: 1 is the least.
+        """
+        return max(1, limit // self.partitions + (self.partition < limit % self.partitions))
+
+    def mark(self, name: str, value: int) -> None:
+        """Note a number of the partition's own, written with the next commit."""
+        if self.marks.get(name) != value:
+            self.marks[name] = value
+            self._marked.append(name)
+
+    def keep(self, row: Row, name: CellName, cell: Any) -> None:
+        """Add a cell to a row and to the queue of its kind; the first ones in go out where they are too many."""
+        row.cells[name] = cell
+        row.touch(name)
+        queue = self.queues[name[0]]
+        queue[name] = row
+        self._let_go(name[0])
+
+    def _let_go(self, kind: str) -> None:
+        queue = self.queues[kind]
+        while len(queue) > self.queue_limits[kind]:
+            name, row = queue.popitem(last=False)
+            row.drop(name)
 
     # -- rows come and go ------------------------------------------------------------------------------------------
 
@@ -68,25 +118,37 @@ class Table:
             self.bury(next(iter(self.rows)))
 
     def bury(self, key: bytes) -> None:
-        """Delete a row by tombstones for all its cells; what it owed the stats topic is deleted there too."""
+        """Put a row away because the limit on keys wants it."""
+        self.totals.buried += 1
+        self.remove(key)
+
+    def remove(self, key: bytes) -> None:
+        """Delete a row by tombstones for all its cells; what was published of it is deleted there too."""
         row = self.rows.pop(key)
         self.domain.bury(row, self.totals)
         self.totals.keys -= 1
-        self.totals.buried += 1
         if self.names is not None:
             self.names.remove(row.entity)
         for top in self.tops.values():
             top.update(row.entity, None)
+        for recent in self.recents.values():
+            recent.remove(row.entity)
+        for kind, queue in self.queues.items():
+            for name in [name for name in row.cells if name[0] == kind]:
+                del queue[name]
         written = {*row.cells, *(row.changed or ()), HEAD}  # changed cells may be gone and yet on the changelog
         self._tombstones += [Change(cell_key(row.entity, name), None) for name in sorted(written)]
         row.changed = {}  # never None again: whoever still holds the row cannot make it dirty
         row.scheduled = True
-        self.buried.append(row.entity)
+        self.buried.append((row.entity, tuple(self.domain.suffixes_of(row))))
 
     # -- to the changelog ------------------------------------------------------------------------------------------
 
-    def take(self) -> list[Change]:
-        """What has changed since the last call, encoded. Top lists take the changed rows in on the way.
+    def take(self, now: int) -> list[Change]:
+        """What has changed since the last call, encoded. The lists take the changed rows in on the way.
+
+        Args:
+            now: ms since the epoch, for those that know how long ago something was.
 
         Raises:
             UnwritableRowError: a row or the totals cannot be encoded; the table must not be used any more.
@@ -106,10 +168,16 @@ class Table:
                     changes.append(Change(cell_key(entity, name), None if cell is None else version + encode(cell)))
                 for top in self.domain.tops:
                     self.tops[top.name].update(entity, top.rank(row))
+                for recent in self.recents.values():
+                    recent.update(row, now)
             except Exception as error:
                 raise UnwritableRowError(entity, row.head.offset, error) from error
         self.dirty.clear()
         self._refill_tops()
+        for recent in self.recents.values():
+            recent.expire(now)
+        changes += [Change(cell_key(None, (name,)), version + encode(self.marks[name])) for name in self._marked]
+        self._marked.clear()
         if self.totals_changed:
             self.totals_changed = False
             try:
@@ -126,8 +194,12 @@ class Table:
 
     # -- from the changelog ----------------------------------------------------------------------------------------
 
-    def load(self, cells: Iterable[tuple[bytes, bytes]]) -> Iterator[int]:
+    def load(self, cells: Iterable[tuple[bytes, bytes]], now: int) -> Iterator[int]:
         """Fill an empty table from the latest value of every changelog key; yields how many are done, now and then.
+
+        Args:
+            cells: key and value of each, no tombstones.
+            now: ms since the epoch.
 
         Raises:
             CorruptCellError: for a key or value that is not a cell of this domain.
@@ -146,6 +218,9 @@ class Table:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
                     self.totals.outcomes += [0] * (len(OUTCOMES) - len(self.totals.outcomes))  # of earlier releases
                     continue
+                if key and key.startswith(_MARK):
+                    self.marks[_decode_mark(key)[1]] = msgspec.msgpack.decode(value[1:], type=int)
+                    continue
                 path = _decode_key(key)
                 entity = path[0]
                 row = rows.get(entity)
@@ -160,6 +235,7 @@ class Table:
             if done % 10_000 == 0:
                 yield done
         yield from self._adopt(rows)
+        self._lower(now)
 
     def _adopt(self, rows: dict[str, Row]) -> Iterator[int]:
         for entity, row in rows.items():
@@ -182,15 +258,34 @@ class Table:
             self.tops[top.name].rebuild((entity, value) for entity, value in ranked if value is not None)
             self.tops[top.name].changed = bool(rows)  # a list that this release has added is not published yet
             yield len(rows)
-        while 0 < self.row_limit < len(self.rows):  # the limit is lower than it was: the surplus goes before it is seen
+        for kind, queue in self.queues.items():
+            found = [(name, row) for row in self.rows.values() for name in row.cells if name[0] == kind]
+            queue.update(sorted(found, key=itemgetter(0)))
+            yield len(found)
+
+    def _lower(self, now: int) -> None:
+        """Limits may be lower than they were: the surplus goes before it is seen."""
+        while 0 < self.row_limit < len(self.rows):
             self.bury(next(iter(self.rows)))
             self.totals_changed = True
+        for rule in self.domain.retention:
+            if isinstance(rule, FirstOut):
+                self._let_go(rule.kind)
+            elif isinstance(rule, Newest):
+                for row in self.rows.values():
+                    for name in surplus(row, rule.kind, self.options[rule.limit.name]):
+                        row.drop(name)
+        for recent in self.recents.values():
+            for row in self.rows.values():
+                recent.update(row, now)
+            recent.changed = bool(self.rows)
 
     def read(self) -> dict[bytes, bytes]:
         """Every cell encoded, for comparisons: key -> value, as a fully compacted changelog would hold them."""
         version = bytes([self.domain.version])
         encode = msgspec.msgpack.encode
         cells = {TOTALS_KEY: version + encode(self.totals)}
+        cells |= {cell_key(None, (name,)): version + encode(value) for name, value in self.marks.items()}
         for row in self.rows.values():
             cells[cell_key(row.entity, HEAD)] = version + encode(row.head)
             cells.update({cell_key(row.entity, name): version + encode(cell) for name, cell in row.cells.items()})
@@ -199,8 +294,12 @@ class Table:
 
 _encode_key = msgspec.json.Encoder().encode
 _decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_mark = msgspec.json.Decoder(tuple[None, str]).decode
 
 
-def cell_key(entity: str, name: CellName) -> bytes:
-    """The changelog key of a cell: readable in any Kafka tool, and unambiguous for hostile names."""
+def cell_key(entity: str | None, name: CellName) -> bytes:
+    """The changelog key of a cell: readable in any Kafka tool, and unambiguous for hostile names.
+
+    Without an entity, that of a number that the partition has noted for itself.
+    """
     return _encode_key((entity, *name))

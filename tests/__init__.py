@@ -1,1 +1,1 @@
-"""The tests; a package, so that helpers are imported by one name everywhere: `tests.driver`, `tests.oracle`."""
+"""The tests; a package, so that helpers are imported by one name everywhere: `tests.laws`, `tests.oracle`."""

@@ -3,14 +3,18 @@
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
 from agents.restore import Restore
+from agents.ring import resize, wrong_ring
 from agents.task import Task
+from app.clock import now_ms
 from app.engine.errors import OpenTransactionError, PositionError
 from app.engine.fetch import read_to, reader
+from app.topology import topic_name
 from tables.table import CorruptCellError, Table
 
 if TYPE_CHECKING:
@@ -50,25 +54,49 @@ async def restore(owned: "Owned", end: int) -> Task:
     """
     engine = owned.engine
     settings = engine.settings
-    table = Table(owned.domain, owned.partition, partitions=settings.partitions, key_limit=settings.key_limit)
-    task = Task(owned.domain, owned.partition, table, owned.source, engine.partition_of, owned.poison)
+    table = Table(
+        owned.domain,
+        owned.partition,
+        partitions=settings.partitions,
+        key_limit=settings.key_limit,
+        options=settings.options,
+    )
+    task = Task(
+        owned.domain,
+        owned.partition,
+        table,
+        owned.source,
+        engine.partition_of,
+        owned.poison,
+        others=partial(engine.others, owned.domain, owned.partition),
+    )
     restoring = Restore()
-    partition = TopicPartition(owned.changelog, owned.partition)
-    consumer = reader(settings.kafka())
+    await _read(owned, owned.changelog, end, restoring)
+    try:
+        for _ in restoring.finish(task, now_ms()):
+            await asyncio.sleep(0)  # views of other partitions get their turn
+    except CorruptCellError as error:
+        raise CorruptCellError(f"{owned.changelog} partition {owned.partition}: {error}") from error
+    if wrong_ring(task):
+        ring = Restore()
+        topic = topic_name(settings, owned.domain, wrong_ring(task))
+        _, last_stable = await engine.offsets.ends(TopicPartition(topic, owned.partition))
+        await _read(owned, topic, last_stable, ring)  # nobody else writes it: the former owner is fenced
+        resize(task, ring.cells)
+    return task
+
+
+async def _read(owned: "Owned", topic: str, end: int, into: Restore) -> None:
+    partition = TopicPartition(topic, owned.partition)
+    consumer = reader(owned.engine.settings.kafka())
     try:
         await consumer.start()
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
         async for records in read_to(consumer, partition, end):
-            restoring.read(records)
+            into.read(records)
     finally:
         await consumer.stop()
-    try:
-        for _ in restoring.finish(task):
-            await asyncio.sleep(0)  # views of other partitions get their turn
-    except CorruptCellError as error:
-        raise CorruptCellError(f"{owned.changelog} partition {owned.partition}: {error}") from error
-    return task
 
 
 async def check_position(owned: "Owned", task: Task, offset: int | None) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -35,6 +35,9 @@ class Group(Protocol):
 
     async def is_member(self) -> bool:
         """Whether the group's coordinator still knows this member, asked now."""
+
+    def position_of(self, owned: Owned) -> int:
+        """The source offset up to which everything that can be folded is folded; -1 while unknown."""
 
 
 class NotLiveError(Exception):
@@ -95,6 +98,7 @@ class Engine:
         self.offsets = Offsets(settings)
         self.group: Group | None = None
         self.crash: Callable[[BaseException], Awaitable[None]] | None = None
+        self.others: Callable[[Domain, int], Any] = lambda _domain, _partition: None  # all other partitions' totals
         self.work = asyncio.Event()  # something may have become fetchable
         self.unreachable = ""  # since when the brokers do not answer; "" while they do
         self._expected = 0
@@ -182,6 +186,10 @@ class Engine:
     def wake(self) -> None:
         """Tell the transport that a partition may want records."""
         self.work.set()
+
+    def position_of(self, owned: Owned) -> int:
+        """The source offset up to which everything that can be folded is folded; -1 while unknown."""
+        return -1 if self.group is None else self.group.position_of(owned)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

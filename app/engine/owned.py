@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import TopicPartition
 
 from agents.aggregate import aggregate
-from agents.emit import take
+from agents.emit import take, waits_for_end
 from agents.task import Commit, FoldError, Task
+from app.clock import now_ms
 from app.engine.changelog import check_position, restore, stable_end
 from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError
 from app.engine.failpoints import reach
@@ -256,6 +257,8 @@ class Owned:
         if task is None or producer is None:
             raise GenerationError
         reach("commit.begun")
+        if waits_for_end(task, now_ms()):
+            await self._look_for_end(task)
         # 1 Take the offset, the changed cells and the outgoing records together: no await in here.
         commit = take(task, now_ms())
         if not commit.cells and not commit.outgoing and commit.position == self.committed:
@@ -265,12 +268,12 @@ class Owned:
         await producer.begin()
         batches = self._batches(producer, commit)
         sent = {}
-        for topic, batch in batches.items():
-            sent[topic] = await producer.send(topic, batch)
+        for where, batch in batches.items():
+            sent[where] = await producer.send(*where, batch)
             reach("commit.sending")
         reach("commit.sent")
         # 3 Await every delivery: any failure raises, and the transaction is never committed.
-        delivered = {topic: [await future for future in futures] for topic, futures in sent.items()}
+        delivered = {where: [await future for future in futures] for where, futures in sent.items()}
         reach("commit.delivered")
         # 4 The source offset becomes part of the transaction.
         if commit.position != self.committed:
@@ -283,23 +286,32 @@ class Owned:
         self._attempts, self.last_error = 0, ""
         for offset in [offset for offset in self.poison if offset < commit.position]:
             del self.poison[offset]
-        if self.changelog in delivered:
+        changelog = self.changelog, self.partition
+        if changelog in delivered:
             # The marker that ends the transaction takes one more offset.
-            self.changelog_end = delivered_to(delivered[self.changelog], batches[self.changelog]) + 1
+            self.changelog_end = delivered_to(delivered[changelog], batches[changelog]) + 1
         self.engine.wake()
 
-    def _batches(self, producer: PartitionProducer, commit: Commit) -> dict[str, Batch]:
-        batches: dict[str, Batch] = {}
+    async def _look_for_end(self, task: Task) -> None:
+        """Note that the source has been folded to where it ends now, if it has."""
+        asked_at = now_ms()
+        end, _ = await self.engine.offsets.ends(TopicPartition(self.source, self.partition))
+        if self.task is task and self.engine.position_of(self) >= end:
+            task.read_to_end_at = asked_at
+
+    def _batches(self, producer: PartitionProducer, commit: Commit) -> dict[tuple[str, int], Batch]:
+        batches: dict[tuple[str, int], Batch] = {}
         if commit.cells:
-            append = batches.setdefault(self.changelog, producer.batch()).append
-            for key, value in commit.cells:
-                append(key, value)
-        for record in commit.outgoing:
-            topic = topic_name(self.engine.settings, self.domain, record.role)
-            batch = batches.get(topic)
+            append = batches.setdefault((self.changelog, self.partition), producer.batch()).append
+            for change in commit.cells:
+                append(change.key, change.value)
+        topics = {record.role: topic_name(self.engine.settings, self.domain, record.role) for record in commit.outgoing}
+        for role, key, value, headers, partition in commit.outgoing:
+            where = topics[role], self.partition if partition is None else partition
+            batch = batches.get(where)
             if batch is None:
-                batch = batches[topic] = producer.batch()
-            batch.append(record.key, record.value, record.headers)
+                batch = batches[where] = producer.batch()
+            batch.append(key, value, headers)
         return batches
 
     # -- the order *revoked* -----------------------------------------------------------------------------------------
@@ -355,8 +367,3 @@ class Owned:
         """4 Drop the rows of a partition that did not come back."""
         self.task = None
         reach("revoked.dropped")
-
-
-def now_ms() -> int:
-    """The wall clock, ms since the epoch. Folds and timers get it passed in."""
-    return time.time_ns() // 1_000_000

@@ -43,7 +43,7 @@ class StrictEndTxnHandler(EndTxnHandler):
 
 
 class Batch:
-    """Records for one topic, packed into as few produce batches as they fit."""
+    """Records for one partition of a topic, packed into as few produce batches as they fit."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -61,7 +61,7 @@ class Batch:
 
 
 class PartitionProducer:
-    """A fenced producer that writes to one partition number of several topics, in transactions."""
+    """A fenced producer of the transactions of one source partition."""
 
     def __init__(self, kafka: Mapping[str, Any], transactional_id: str, partition: int, timeout_seconds: float) -> None:
         self.transactional_id = transactional_id
@@ -105,13 +105,13 @@ class PartitionProducer:
         """An empty batch of records."""
         return Batch(self._producer)
 
-    async def send(self, topic: str, batch: Batch) -> list["asyncio.Future[Any]"]:
+    async def send(self, topic: str, partition: int, batch: Batch) -> list["asyncio.Future[Any]"]:
         """Hand a batch to the sender; the futures resolve on delivery."""
         sent = []
         for builder in batch.builders:
             builder.close()
             try:
-                future = await self._producer.send_batch(builder, topic, partition=self.partition)
+                future = await self._producer.send_batch(builder, topic, partition=partition)
             except IllegalOperation as error:  # the sender died between two batches; aiokafka's is no KafkaError
                 raise ProducerFenced(f"the transaction is over: {error}") from error
             future.add_done_callback(_retrieved)

@@ -1,12 +1,13 @@
 """All partitions' totals and top lists, held by every worker: a reader of the totals topics.
 
-They are compacted and tiny (two records per partition), so that a global view is a merge of a few values in memory.
+They are compacted and tiny (three records per partition), so that a global view is a merge of a few values in memory.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,12 +15,15 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from app.clock import now_ms
 from app.engine.fetch import reader
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
 from tables.event import OUTCOMES
+from tables.recent import Seconds, recent
 from tables.top import merge
+from tables.totals import Whole
 
 log = logging.getLogger("tidemark.engine")
 
@@ -34,6 +38,7 @@ class TotalsReader:
         self._domains = {topic_name(settings, domain, "totals"): domain for domain in domains}
         self._totals: dict[tuple[str, int], Any] = {}
         self._tops: dict[tuple[str, int], dict[str, list[tuple[str, int]]]] = {}
+        self._recents: dict[tuple[str, int], dict[str, Seconds]] = {}
         self.complete = asyncio.Event()
 
     async def run(self) -> None:
@@ -80,17 +85,37 @@ class TotalsReader:
         where = domain.name, partition.partition
         if record.key.endswith(b"/top"):
             self._tops[where] = {name: [(e, v) for e, v in best] for name, best in (body or {}).items()}
+        elif record.key.endswith(b"/recent"):
+            self._recents[where] = {
+                name: {second: (rows, value) for second, (rows, value) in seconds.items()}
+                for name, seconds in (body or {}).items()
+            }
         elif body is not None and record.key == str(partition.partition).encode():
             body["outcomes"] = [body["outcomes"].get(name, 0) for name in OUTCOMES]
             self._totals[where] = msgspec.convert(body, type=domain.totals)
 
-    def totals(self, domain: Domain) -> Any:
-        """The domain's totals, merged over all partitions."""
+    def totals(self, domain: Domain, but: int | None = None) -> Any:
+        """The domain's totals, merged over all partitions, or over all but one."""
         merged = domain.totals()
-        for (name, _), totals in self._totals.items():
-            if name == domain.name:
+        for (name, partition), totals in self._totals.items():
+            if name == domain.name and partition != but:
                 merged.merge(totals)
         return merged
+
+    def others(self, domain: Domain, partition: int) -> Any:
+        """The totals of all other partitions, None until they have been read."""
+        return self.totals(domain, partition) if self.complete.is_set() else None
+
+    def whole(self, domain: Domain) -> Whole:
+        """Everything that all partitions know together."""
+        return Whole(
+            self.totals(domain), partial(self.top, domain), partial(self.recent, domain, now=now_ms()), now_ms()
+        )
+
+    def recent(self, domain: Domain, name: str, seconds: float, now: int) -> tuple[int, int]:
+        """(rows seen in the last so many seconds, the sum of their values), over all partitions."""
+        parts = [recents.get(name, {}) for (owner, _), recents in self._recents.items() if owner == domain.name]
+        return recent(parts, seconds, now)
 
     def top(self, domain: Domain, name: str) -> list[tuple[str, int]]:
         """One of the domain's lists of the best, merged over all partitions."""

@@ -124,9 +124,18 @@ class Consumer(driver.Consumer):
         ends = self._thread.ends(TP(owned.source, owned.partition))
         if owned.task is None or ends is None or self.engine.unreachable:
             return None
-        high_watermark, fetched_to = ends
+        return max(0, ends[0] - self.position_of(owned))
+
+    def position_of(self, owned: Owned) -> int:
+        """The source offset up to which everything that can be folded is folded; -1 while unknown.
+
+        A record on its way to the agent holds it back; commit markers, which nobody ever gets, do not.
+        """
+        ends = self._thread.ends(TP(owned.source, owned.partition))
+        if owned.task is None or ends is None:
+            return -1
         position = owned.task.position
-        return max(0, high_watermark - (max(position, fetched_to) if position == owned.handed_over else position))
+        return max(position, ends[1]) if position == owned.handed_over else position
 
     # -- fetching ----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import ETag, web
 
-from app.engine.owned import now_ms
+from app.clock import now_ms
 from tables.event import iso
 
 COMPRESSED_BYTES = 1_024  # smaller bodies fit a packet or two as they are

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from multidict import MultiMapping
 
 from app.web.answers import NAMED, wrong_parameter
-from tables.domain import Parameter
+from tables.views import Parameter
 
 VALUE_LIMIT = 256  # characters of a value: as long as the longest name
 LIMITS = range(1, 101)  # results on a page

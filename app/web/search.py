@@ -16,7 +16,8 @@ from app.web.answers import respond, unavailable
 from app.web.parameters import LIMIT, asked, limit
 from app.web.peers import Peers, is_forwarded
 from app.web.worker import Worker
-from tables.domain import Answer, Domain, SearchView
+from tables.domain import Domain
+from tables.views import Answer, SearchView
 
 
 class Page(msgspec.Struct):

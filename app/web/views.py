@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
+from app.clock import now_ms
 from app.engine.engine import NotLiveError, NotOwnedError
 from app.web import search
 from app.web.answers import respond, unavailable, unknown_entity
 from app.web.parameters import LIMIT, asked
 from app.web.peers import Peers
 from app.web.worker import Worker
-from tables.domain import Domain, EntityView, Parameter, SearchView, TopView, Totals, TotalsView, View
+from tables.domain import Domain
+from tables.totals import Totals
+from tables.views import AggregateView, EntityView, ListView, Parameter, SearchView, TopView, TotalsView, View
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +43,8 @@ def _handler(worker: Worker, peers: Peers, domain: Domain, view: View) -> Handle
             return _totals(worker, domain, view)
         case SearchView():
             return search.handler(worker, peers, domain, view)
+        case ListView() | AggregateView():
+            raise ValueError(f"{view.path} is declared, and there is no handler for it yet")
 
 
 def _entity(worker: Worker, peers: Peers, domain: Domain, view: EntityView) -> Handler:
@@ -54,7 +59,7 @@ def _entity(worker: Worker, peers: Peers, domain: Domain, view: EntityView) -> H
             raise unavailable("restoring", str(error)) from error
         if row is None:
             raise unknown_entity(domain.entity_name, entity)
-        body = view.answer(row, given)
+        body = view.answer(row, given, now_ms())
         return respond(request, body, at=row.head.at, partition=owned.partition, offset=row.head.offset)
 
     return answer
@@ -78,7 +83,7 @@ def _totals(worker: Worker, domain: Domain, view: TotalsView) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         given = asked(request.query, view.parameters)
         totals = _complete_totals(worker, domain)
-        return respond(request, view.answer(totals, given), at=totals.at)
+        return respond(request, view.answer(worker.totals.whole(domain), given), at=totals.at)
 
     return answer
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.deadletter import REASON_LIMIT
+from agents.driver import NOW, Driver
 from agents.task import Outgoing
 from tables.event import DAY_MS, FUTURE_MS, Outcome, iso
 from tables.players import PLAYERS
-from tests.driver import NOW, Driver
 from tests.tables.inputs import Fields, event
 
 HEADERS: list[tuple[str, bytes | None]] = [("trace", b"\x00\xff"), ("empty", b""), ("null", None)]

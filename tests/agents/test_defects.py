@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from agents.aggregate import aggregate
+from agents.driver import Driver
 from agents.task import FoldError
 from tables.event import Outcome
 from tables.players import PLAYERS, reduce
 from tables.row import Row
-from tests.driver import Driver
 from tests.tables.inputs import event, tell
 
 
@@ -87,7 +87,7 @@ def test_an_event_that_is_not_applied_makes_no_row(outcome: Outcome) -> None:
     assert len(driver.cells) == 1
 
 
-def raising(what: object) -> Any:
+def raising(what: object, *_more: object) -> Any:
     """A defect."""
     raise KeyError(type(what).__name__)
 

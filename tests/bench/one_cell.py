@@ -1,8 +1,9 @@
 """The smallest domain there is: a head that counts and sums, and no other cell."""
 
-from tables.domain import Domain, Totals
+from tables.domain import Domain
 from tables.event import Event, Outcome
 from tables.row import Head, Row
+from tables.totals import Totals
 
 
 class Measured(Event):

@@ -23,11 +23,11 @@ from app.ingest.source import Source
 from app.settings import Settings
 from app.topology import topic_name
 from app.web import answers
-from tables.domain import EntityView
 from tables.event import Outcome
 from tables.players import PLAYERS
 from tables.row import Row
 from tables.table import Change, Table
+from tables.views import EntityView
 
 NOW = 1_522_961_590_000  # 2018-04-05T20:53:10Z, six seconds after the event
 SETTINGS = Settings.model_construct(bootstrap_servers="unused")  # the defaults
@@ -45,6 +45,7 @@ class Consumed(NamedTuple):
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes | None]]
+    timestamp: int = NOW
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _view(row: Row, partition: int) -> dict[str, object]:
     view = next(view for view in PLAYERS.views if isinstance(view, EntityView) and view.path.endswith("enhanced-stats"))
     request = make_mocked_request("GET", view.path.replace("{entity}", row.entity))
     with patch.object(answers, "now_ms", lambda: NOW):
-        body = view.answer(row, {"match_type": "all"})
+        body = view.answer(row, {"match_type": "all"}, NOW)
         response = answers.respond(request, body, at=row.head.at, partition=partition, offset=row.head.offset)
     answer: dict[str, object] = json.loads(response.body)  # type: ignore[arg-type] # bytes: nothing streams here
     return answer

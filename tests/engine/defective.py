@@ -10,6 +10,7 @@ from app.main import build
 from app.settings import load
 from app.worker import Worker
 from tables.domain import Domain
+from tables.emission import Snapshot
 from tables.event import Event, Outcome
 from tables.row import Head, Row
 
@@ -44,7 +45,7 @@ DEFECTIVE = Domain(
     at=lambda _event: 0,
     reduce=reduce,
     head=Sum,
-    snapshots=lambda row: [("", {"total": row.head.total})],
+    snapshots=lambda row, _now, _totals: [Snapshot("", {"total": row.head.total})],
 )
 
 

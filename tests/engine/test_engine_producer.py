@@ -33,7 +33,7 @@ async def transact(producer: PartitionProducer, topic: str, values: list[bytes],
     batch = producer.batch()
     for value in values:
         batch.append(b"key", value)
-    end = delivered_to([await sent for sent in await producer.send(topic, batch)], batch)
+    end = delivered_to([await sent for sent in await producer.send(topic, 0, batch)], batch)
     if commit:
         await producer.commit()
     return end

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from agents.driver import Driver
+from agents.emit import stats_key
+from tables.emission import STATS
 from tables.table import TOTALS_KEY
-from tests.driver import Driver
 
 ABOUT = ("revision", "as_of", "partition", "offset")  # what a snapshot says of the moment of its publication
 EVERY = -1  # `head.pending` with all its bits set
@@ -20,9 +22,9 @@ def expected_bodies(driver: Driver) -> dict[bytes, Any]:
     bodies_ = {}
     for row in driver.task.table.rows.values():
         owed, row.head.pending = row.head.pending, EVERY
-        for suffix, body in driver.domain.snapshots(row):
-            key = f"{row.entity}/{suffix}" if suffix else row.entity
-            bodies_[key.encode()] = json.loads(json.dumps(body))
+        for suffix, body, role in driver.domain.snapshots(row, driver.now, driver.task.table.totals):
+            if role == STATS and body is not None:
+                bodies_[stats_key(row.entity, suffix)] = json.loads(json.dumps(body))
         row.head.pending = owed
     return bodies_
 
@@ -72,6 +74,10 @@ def assert_as_restored(driver: Driver) -> None:
     assert restored.read() == live.read() == driver.cells
     assert list(restored.rows) == list(live.rows)
     assert list(restored.names or ()) == list(live.names or ())
+    assert restored.queues.keys() == live.queues.keys()
+    assert {kind: list(queue) for kind, queue in restored.queues.items()} == {
+        kind: list(queue) for kind, queue in live.queues.items()
+    }
     assert {name: top.best() for name, top in restored.tops.items()} == {
         name: top.best() for name, top in live.tops.items()
     }

@@ -13,10 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from agents.driver import NOW, Driver
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.event import FUTURE_MS, Outcome, iso
-from tests.driver import NOW, Driver
 
 Fields = dict[str, Any]
 
@@ -49,6 +49,7 @@ class Between(Enum):
 
 
 Step = Input | Between
+END = NOW + 4 * 3_600_000  # after the longest story: twice 60 steps of a minute each
 
 # -- players -----------------------------------------------------------------------------------------------------------
 
@@ -175,6 +176,11 @@ def play(driver: Driver, story: Sequence[Step]) -> Driver:
 
 def told(domain: Domain, story: Sequence[Step], key_limit: int | None = None) -> Driver:
     """A driver after a whole story."""
-    driver = play(Driver(domain, key_limit=key_limit), story)
+    return ended(play(Driver(domain, key_limit=key_limit), story))
+
+
+def ended(driver: Driver) -> Driver:
+    """The driver at the end of its story, which is the same moment for all: what changes with time is compared then."""
+    driver.now = END
     driver.settle()
     return driver

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.driver import Driver
 from tables.domain import Domain
-from tests.driver import Driver
 from tests.laws.looking import assert_as_restored
 from tests.laws.strategies import EXAMPLES, Between, every_domain, play, stories
 

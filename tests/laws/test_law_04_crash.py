@@ -7,8 +7,8 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from agents.driver import Driver
 from tables.domain import Domain
-from tests.driver import Driver
 from tests.laws.looking import outcome
 from tests.laws.strategies import (
     EXAMPLES,

@@ -5,8 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.driver import Driver
+from agents.emit import stats_key
 from tables.domain import Domain
-from tests.driver import Driver
 from tests.laws.looking import bodies, expected_bodies
 from tests.laws.strategies import EXAMPLES, every_domain, play, stories, told
 
@@ -22,7 +23,7 @@ def test_the_last_snapshots_equal_the_rows(data: st.DataObject, domain: Domain) 
     assert published == {key: expected[key] for key in published}
     assert not any(row.head.pending for row in driver.task.table.rows.values())
     for entity in driver.entities:
-        keys = {f"{entity}/{suffix}".encode() if suffix else entity.encode() for suffix in domain.suffixes}
+        keys = {stats_key(entity, suffix) for suffix in domain.suffixes_of(driver.row(entity))}
         newest = [json.loads(driver.stats[key]) for key in keys & driver.stats.keys()]
         head = driver.row(entity).head
         assert max(body["revision"] for body in newest) == head.revision
@@ -40,8 +41,8 @@ def test_what_is_not_pending_is_published_at_any_commit(data: st.DataObject, dom
         driver.fold()
         driver.commit()
         published, expected = bodies(driver), expected_bodies(driver)
-        resting = [row.entity for row in driver.task.table.rows.values() if not row.head.pending]
-        keys = {f"{entity}/{suffix}".encode() for entity in resting for suffix in domain.suffixes}
+        resting = [row for row in driver.task.table.rows.values() if not row.head.pending]
+        keys = {stats_key(row.entity, suffix) for row in resting for suffix in domain.suffixes_of(row)}
         assert {key: published[key] for key in keys & published.keys()} == {
             key: expected[key] for key in keys & published.keys()
         }

@@ -5,23 +5,24 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.driver import Driver
+from agents.emit import stats_key
 from tables.domain import Domain
 from tables.event import Outcome
-from tests.driver import Driver
 from tests.laws.strategies import EXAMPLES, every_domain, play, records, stories, told
 
 
-def stats_keys(driver: Driver, entities: set[str]) -> set[bytes]:
-    """All the keys under which these entities may be published."""
-    suffixes = driver.domain.suffixes
-    return {f"{entity}/{suffix}".encode() if suffix else entity.encode() for entity in entities for suffix in suffixes}
+def stats_keys(driver: Driver) -> set[bytes]:
+    """All the keys under which the living may be published."""
+    rows = driver.task.table.rows.values()
+    return {stats_key(row.entity, suffix) for row in rows for suffix in driver.domain.suffixes_of(row)}
 
 
 def assert_only_the_living(driver: Driver) -> None:
     """Changelog and stats know nobody but the living."""
     living = set(driver.entities)
     assert {json.loads(key)[0] for key in driver.cells} - {None} == living
-    assert driver.stats.keys() <= stats_keys(driver, living)
+    assert driver.stats.keys() <= stats_keys(driver)
 
 
 @every_domain

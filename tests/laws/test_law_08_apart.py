@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.driver import Driver
 from tables import DOMAINS
-from tests.driver import Driver
 from tests.laws.looking import outcome
 from tests.laws.strategies import EXAMPLES, play, stories
 

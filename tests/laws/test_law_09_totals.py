@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from agents.driver import Driver
 from tables.domain import Domain
 from tables.top import merge
-from tests.driver import Driver
 from tests.laws.looking import live_tops, published_tops
 from tests.laws.strategies import EXAMPLES, GIVEN, Between, Input, Step, every_domain, play, stories, told
 

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from tables.domain import EntityView, TopView
+from agents.driver import Driver
 from tables.event import Outcome
 from tables.players import BY, CLASSES, PLAYERS, SHOWN_CLASSES
 from tables.top import merge
-from tests.driver import Driver
+from tables.views import EntityView, TopView
 from tests.oracle.generator import Labelled, generate
 from tests.oracle.players import Player, Players, enhanced_stats, rank, trend
 
@@ -139,7 +139,7 @@ def test_enhanced_stats_are_the_oracles(world: World, match_type: str) -> None:
     """The view, and the snapshot on the stats topic, of every player."""
     for name, player in world.oracle.players.items():
         expected = enhanced_stats(name, player, match_type)
-        answer = view("enhanced-stats").answer(row(world, name), {"match_type": match_type})
+        answer = view("enhanced-stats").answer(row(world, name), {"match_type": match_type}, NOW)
         assert alike(_by_weapon(answer), expected), name
         driver = world.drivers[world.drivers[0].partition_of(name.encode())]
         published = driver.stats.get(f"{name}/{match_type}".encode())
@@ -159,7 +159,7 @@ def test_trends_are_the_oracles(world: World, match_type: str) -> None:
     """Every day of every player, months' ends, the leap day and the year's end among them."""
     days = set()
     for name, player in world.oracle.players.items():
-        answer = view("trend").answer(row(world, name), {"match_type": match_type})
+        answer = view("trend").answer(row(world, name), {"match_type": match_type}, NOW)
         expected = trend(player, match_type)
         assert alike(answer["days"], expected), name
         days |= {line["day"] for line in expected}

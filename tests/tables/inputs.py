@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
+from agents.driver import NOW, Driver
 from tables.event import iso
 from tables.players import PLAYERS
-from tests.driver import NOW, Driver
 
 Fields = dict[str, Any]
 _sequence = count()

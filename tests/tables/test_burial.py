@@ -2,11 +2,11 @@
 
 import pytest
 
+from agents.driver import Driver
 from agents.emit import tick
 from tables.players import PLAYERS, SHOWN_CLASSES
 from tables.row import HEAD
 from tables.table import cell_key
-from tests.driver import Driver
 from tests.tables.inputs import event, tell, told
 
 KEYS = [f"ann/{suffix}".encode() for suffix in SHOWN_CLASSES]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.driver import NOW, Driver
 from tables.players import PLAYERS, DamageCell
 from tables.row import HEAD
 from tables.table import TOTALS_KEY, CorruptCellError, Table, cell_key
-from tests.driver import Driver
 from tests.tables.inputs import event, tell, told
 
 HOSTILE = ("", "nul\x00", 'quote"', "back\\slash", "a/b", '["ann"]', "ann,", "ðŸ˜€", "\u2028", "null", "x" * 256)
@@ -19,7 +19,7 @@ HOSTILE = ("", "nul\x00", 'quote"', "back\\slash", "a/b", '["ann"]', "ann,", "ðŸ
 def load(cells: dict[bytes, bytes]) -> Table:
     """A table restored from these cells."""
     table = Table(PLAYERS, 0)
-    for _ in table.load(cells.items()):
+    for _ in table.load(cells.items(), NOW):
         pass
     return table
 

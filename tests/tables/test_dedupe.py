@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.driver import Driver
 from tables.dedupe import KIND, SOURCES, forget_oldest
 from tables.event import Outcome
 from tables.players import PLAYERS
-from tests.driver import Driver
 from tests.tables.inputs import Fields, event, tell, told
 
 

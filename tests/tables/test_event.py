@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.driver import Driver
 from tables.event import DAY_MS, _days, day_of, iso, millis
 from tables.players import PLAYERS
-from tests.driver import Driver
 from tests.tables.inputs import event, told
 
 

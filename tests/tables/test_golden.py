@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.driver import NOW
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.table import TOTALS_KEY, Table
@@ -35,7 +36,7 @@ def files_of(domain: Domain) -> list[Path]:
 def restored(path: Path) -> Table:
     """A table with the cells of a file."""
     table = Table(BY_NAME[path.stem.split("-")[0]], 0)
-    for _ in table.load((entry["key"].encode(), bytes.fromhex(entry["value"])) for entry in entries(path)):
+    for _ in table.load([(entry["key"].encode(), bytes.fromhex(entry["value"])) for entry in entries(path)], NOW):
         pass
     return table
 
@@ -70,7 +71,7 @@ def test_cells_of_every_version_survive_being_written_again(path: Path) -> None:
     """Old cells, written by today's code and read by it, are the same cells."""
     table = restored(path)
     again = Table(table.domain, 0)
-    for _ in again.load(table.read().items()):
+    for _ in again.load(table.read().items(), NOW):
         pass
     assert again.read() == table.read()
 

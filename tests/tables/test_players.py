@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tables.domain import EntityView
-from tables.players import DAY_CELLS, PLAYERS, breakdown, category, enhanced_stats, snapshots, totals_shown
+from agents.driver import NOW, Driver
+from tables.players import DAYS, PLAYERS, breakdown, category, enhanced_stats, snapshots, totals_shown
+from tables.views import EntityView
 from tables.weapons import CATEGORIES, RADAR, WEAPONS
-from tests.driver import Driver
 from tests.tables.inputs import Fields, event, tell, told
+
+DAY_CELLS = int(DAYS.default)
 
 BANDS = ("close", "mid", "long")
 
@@ -230,7 +232,7 @@ def on(day: int, **over: Any) -> Fields:
 def days_of(driver: Driver) -> dict[str, int]:
     """Hits by day, over all classes."""
     view = next(view for view in PLAYERS.views if isinstance(view, EntityView) and view.path.endswith("trend"))
-    answer = view.answer(driver.row("ann"), {"match_type": "all"})
+    answer = view.answer(driver.row("ann"), {"match_type": "all"}, NOW)
     return {line["day"]: line["hits"] for line in answer["days"]}
 
 
@@ -293,9 +295,14 @@ def test_the_greatest_valid_amounts_do_not_overflow_a_cell() -> None:
 # -- snapshots ---------------------------------------------------------------------------------------------------------
 
 
+def shown(driver: Driver) -> list[str]:
+    """The suffixes of the snapshots that are owed."""
+    return [snapshot.suffix for snapshot in snapshots(driver.row("ann"), NOW, driver.task.table.totals)]
+
+
 def test_only_changed_classes_are_published_and_all_always() -> None:
     """`other` has no snapshot of its own; it is a part of `all`."""
     driver = told([event(match_type="custom")])
-    assert [suffix for suffix, _ in snapshots(driver.row("ann"))] == ["all"]
+    assert shown(driver) == ["all"]
     tell(driver, event(match_type="ranked"))
-    assert [suffix for suffix, _ in snapshots(driver.row("ann"))] == ["all", "ranked"]
+    assert shown(driver) == ["all", "ranked"]

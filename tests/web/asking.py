@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from app.web.views import parameters_of
 from tables import DOMAINS
-from tables.domain import EntityView, Parameter, View
+from tables.views import EntityView, Parameter, View
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
 ENTITY_VIEWS = tuple(view for view in VIEWS if isinstance(view, EntityView))

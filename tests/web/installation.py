@@ -12,8 +12,9 @@ from pydantic import SecretStr
 from agents.aggregate import aggregate
 from agents.emit import take
 from agents.task import Task
+from app.clock import now_ms
 from app.engine.engine import Engine
-from app.engine.owned import Owned, State, now_ms
+from app.engine.owned import Owned, State
 from app.engine.totals import TotalsReader
 from app.settings import load
 from app.topology import topic_name
@@ -44,6 +45,7 @@ class Sent(NamedTuple):
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes | None]]
+    timestamp: int = 0
 
 
 @dataclass
@@ -59,6 +61,10 @@ class Member:
     async def is_member(self) -> bool:
         """Still one."""
         return True
+
+    def position_of(self, owned: Owned) -> int:  # noqa: ARG002 - likewise
+        """Nothing was fetched."""
+        return -1
 
 
 def events() -> Iterable[tuple[str, dict[str, Any]]]:

@@ -8,8 +8,8 @@ import orjson
 import pytest
 from aiohttp import ClientSession
 
-from tables.domain import EntityView, View
 from tables.players import PLAYERS
+from tables.views import EntityView, View
 from tests.web.asking import VIEWS, name_of, path_of
 from tests.web.conftest import Client, Serve, bound_port
 from tests.web.installation import Installation
@@ -73,7 +73,7 @@ async def test_a_large_body_is_refused(client: Client) -> None:
 async def test_a_defect_says_nothing_of_its_insides(serve: Serve) -> None:
     """500 in the error shape; the traceback is for the log."""
 
-    def broken(_row: Any, _asked: Any) -> Any:
+    def broken(*_: Any) -> Any:
         raise ZeroDivisionError("secret")
 
     domain = replace(PLAYERS, views=(EntityView("/broken/{entity}", "Raises.", broken),))

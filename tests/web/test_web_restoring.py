@@ -5,7 +5,7 @@ import pytest
 from app.engine.engine import Engine
 from app.engine.owned import State
 from app.web.worker import Worker
-from tables.domain import View
+from tables.views import View
 from tests.web.asking import VIEWS, name_of, path_of
 from tests.web.conftest import Client
 from tests.web.installation import Member

@@ -7,8 +7,8 @@ import pytest
 from yarl import URL
 
 from app.web.worker import Worker
-from tables.domain import Parameter, TotalsView, View
 from tables.players import PLAYERS, enhanced_stats, totals_shown
+from tables.views import Parameter, TotalsView, View
 from tests.web.asking import CHOICES, ENTITY_VIEWS, FRESHNESS, VIEWS, name_of, path_of
 from tests.web.conftest import Client, Serve, bound_port
 from tests.web.installation import HOSTILE, NAMES, Installation
@@ -132,7 +132,7 @@ async def test_the_totals_are_everybodys(client: Client) -> None:
 
 async def test_a_newly_declared_view_is_served(serve: Serve) -> None:
     """A view of the totals, declared by a domain and by nobody else."""
-    view = TotalsView("/api/v1/players/sums", "All of them.", lambda totals, _: totals_shown(totals))
+    view = TotalsView("/api/v1/players/sums", "All of them.", lambda whole, _: totals_shown(whole.totals))
     client = await serve(Installation(replace(PLAYERS, views=(view,))).worker(bound_port()))
     body = await ask(client, "/api/v1/players/sums")
     assert body["players"] == len(NAMES)
