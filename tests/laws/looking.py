@@ -7,6 +7,7 @@ from agents.driver import Driver
 from agents.emit import stats_key
 from tables.emission import STATS
 from tables.table import TOTALS_KEY
+from tests.laws.strategies import GIVEN
 
 ABOUT = ("revision", "as_of", "partition", "offset")  # what a snapshot says of the moment of its publication
 EVERY = -1  # `head.pending` with all its bits set
@@ -14,23 +15,25 @@ EVERY = -1  # `head.pending` with all its bits set
 
 def bodies(driver: Driver) -> dict[bytes, Any]:
     """The latest snapshots without what they say of their moment: `normal` is not published again for `ranked`."""
-    return {key: _without_moment(json.loads(value)) for key, value in driver.stats.items()}
+    moment = {*ABOUT, *GIVEN[driver.domain.name].moment}
+    return {key: _without(moment, json.loads(value)) for key, value in driver.stats.items()}
 
 
 def expected_bodies(driver: Driver) -> dict[bytes, Any]:
     """What the live rows would publish now, if everything were owed."""
     bodies_ = {}
+    moment = set(GIVEN[driver.domain.name].moment)
     for row in driver.task.table.rows.values():
         owed, row.head.pending = row.head.pending, EVERY
         for suffix, body, role in driver.domain.snapshots(row, driver.now, driver.task.table.totals):
             if role == STATS and body is not None:
-                bodies_[stats_key(row.entity, suffix)] = json.loads(json.dumps(body))
+                bodies_[stats_key(row.entity, suffix)] = _without(moment, json.loads(json.dumps(body)))
         row.head.pending = owed
     return bodies_
 
 
-def _without_moment(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name not in ABOUT}
+def _without(moment: set[str], body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in moment}
 
 
 def rows(cells: dict[bytes, bytes]) -> dict[bytes, bytes]:

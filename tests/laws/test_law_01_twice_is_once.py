@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tables.domain import Domain
 from tables.event import Outcome
 from tests.laws.looking import bodies, rows
-from tests.laws.strategies import EXAMPLES, every_domain, stories, told
+from tests.laws.strategies import EXAMPLES, every_domain, every_recognising_domain, stories, told
 
 
-@every_domain
+@every_recognising_domain
 @EXAMPLES
 @given(data=st.data())
 def test_a_log_read_twice_is_a_log_read_once(data: st.DataObject, domain: Domain) -> None:
