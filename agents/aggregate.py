@@ -38,8 +38,9 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa:
         try:
             value = record.value
             event = _meaning_of_null(task, key) if value is None else decode(value)
-            at = record.timestamp if at_of is None else at_of(event)
-            entity = entity_of(event)
+            at, entity = at_of(event), entity_of(event)
+            if at is None:
+                at = record.timestamp
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             outcomes[Outcome.INVALID] += 1
             dead_letter(task, record, Outcome.INVALID, _one_line(error))

@@ -55,7 +55,7 @@ class Domain:
         version: format of its cells, one byte, written before each.
         event: the type that a record decodes to; a tagged union tells several apart.
         entity: event -> the entity that it is about.
-        at: event -> its time in ms since the epoch; None: events carry none, and the record's timestamp is taken.
+        at: event -> its time in ms since the epoch; None for one that carries none: the record's timestamp is taken.
         on_null: the record's key -> the event that a null value means; None: a null value is INVALID.
         reduce: how an event changes a row.
         head: the type of the row's head.
@@ -84,7 +84,7 @@ class Domain:
     version: int
     event: type[Event] | Any
     entity: Callable[[Any], str]
-    at: Callable[[Any], int] | None
+    at: Callable[[Any], int | None]
     reduce: Reduce
     head: type[Head]
     on_null: Callable[[str], Any] | None = None

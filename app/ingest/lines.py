@@ -30,8 +30,7 @@ def event_records(source: Source, domain: Domain, report: Report) -> Iterator[tu
             continue
         try:
             event = decode(value)
-            if domain.at is not None:
-                domain.at(event)
+            domain.at(event)
             key = domain.entity(event).encode()
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             report.refuse(number, " ".join(str(error).split()))
