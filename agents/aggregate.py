@@ -65,7 +65,7 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa:
             outcome = fold(table, key, event, at, record.offset)  # type: ignore[arg-type] # routed: not null
             outcomes[outcome] += 1
             if per_event is not None and outcome is APPLIED:
-                publish_event(task, per_event, rows[key])  # type: ignore[index] # likewise
+                publish_event(task, per_event, rows.get(key) or row)  # type: ignore[arg-type] # the one that went
         except Exception as error:
             raise _defect(record, error) from error
     if records:

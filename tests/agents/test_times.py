@@ -1,0 +1,180 @@
+"""What is published without any event: at a row's own time, and periodically."""
+
+import json
+from typing import Any
+
+from agents.driver import NOW, Driver
+from agents.emit import MISSED_MS
+from tests.agents.slips import EVERY, SLIPS, SlipTotals
+
+QUARTER_MS = 900_000
+SECONDS_TO_BOUNDARY = (QUARTER_MS - NOW % QUARTER_MS) / 1000
+
+
+def sent(driver: Driver, name: str, **fields: Any) -> None:
+    """Fold one slip."""
+    driver.send(name, {"name": name, "amount": 1} | fields)
+    driver.fold()
+
+
+def paid(driver: Driver, name: str) -> int:
+    """What the latest snapshot says."""
+    found: int = json.loads(driver.stats[name.encode()])["paid"]
+    return found
+
+
+def sums(driver: Driver) -> list[int]:
+    """The timestamps of the periodic records."""
+    return [json.loads(record.value or b"")["timestamp"] for record in driver.published.get("sums", [])]
+
+
+# -- a row's own time --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_published_at_its_time_without_an_event() -> None:
+    """Not before, and once."""
+    driver = Driver(SLIPS)
+    sent(driver, "ann", due=NOW + 60_000)
+    driver.settle()
+    driver.now = NOW + 59_999
+    driver.commit()
+    assert paid(driver, "ann") == 0
+    driver.wait(0.001)
+    driver.commit()
+    assert paid(driver, "ann") == 1
+    written = len(driver.published["stats"])
+    driver.wait(3600)
+    driver.commit()
+    assert len(driver.published["stats"]) == written
+
+
+def test_a_time_survives_a_crash_before_and_after_it() -> None:
+    """It is part of the row; one that passed while nobody ran is made up for."""
+    driver = Driver(SLIPS)
+    sent(driver, "ann", due=NOW + 60_000)
+    driver.settle()
+    driver.crash()
+    driver.wait(3600)
+    driver.crash()
+    driver.commit()
+    assert paid(driver, "ann") == 1
+
+
+def test_a_time_that_was_moved_or_whose_row_is_gone_is_forgotten() -> None:
+    """What counts is what the row says by then."""
+    driver = Driver(SLIPS)
+    sent(driver, "ann", due=NOW + 60_000)
+    sent(driver, "bob", due=NOW + 60_000)
+    driver.settle()
+    sent(driver, "ann", due=NOW + 120_000)
+    driver.send("bob", None)
+    driver.settle()
+    driver.now = NOW + 60_000
+    driver.commit()
+    assert paid(driver, "ann") == 0
+    assert driver.stats.keys() == {b"ann"}
+    driver.now = NOW + 120_000
+    driver.commit()
+    assert paid(driver, "ann") == 1
+
+
+# -- periodically ------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_exactly_one_record_per_boundary() -> None:
+    """At multiples of the interval since the epoch, with the totals of all partitions."""
+    driver = Driver(SLIPS, partitions=2)
+    driver.others = SlipTotals(amount=41)
+    sent(driver, next(name for name in "abcdefgh" if driver.partition_of(name.encode()) == 0))
+    driver.commit()
+    assert sums(driver) == []  # the boundary before the first start is nobody's
+    driver.wait(SECONDS_TO_BOUNDARY)
+    for _ in range(3):
+        driver.commit()
+        driver.crash()
+        driver.commit()
+    boundary = NOW - NOW % QUARTER_MS + QUARTER_MS
+    assert sums(driver) == [boundary]
+    driver.wait(900)
+    driver.commit()
+    assert sums(driver) == [boundary, boundary + QUARTER_MS]
+    assert json.loads(driver.published["sums"][0].value or b"") == {"timestamp": boundary, "amount": 42, "every": 900}
+
+
+def test_a_record_goes_to_the_partition_of_its_key() -> None:
+    """It is consumed again, by key; the rest goes to the task's own partition."""
+    driver = Driver(SLIPS, partitions=5)
+    driver.commit()
+    driver.wait(SECONDS_TO_BOUNDARY)
+    driver.commit()
+    [record] = driver.published["sums"]
+    assert record.partition == driver.partition_of(b"all")
+
+
+def test_only_partition_zero_publishes() -> None:
+    """Else there would be as many records as partitions."""
+    driver = Driver(SLIPS, 1, partitions=2)
+    sent(driver, "ann")
+    for _ in range(3):
+        driver.wait(900)
+        driver.commit()
+    assert sums(driver) == []
+
+
+def test_a_boundary_that_passed_while_the_partition_was_moving_is_seen_to() -> None:
+    """The next owner publishes it, with the boundary's time, and no second one."""
+    driver = Driver(SLIPS)
+    driver.commit()
+    driver.wait(SECONDS_TO_BOUNDARY + MISSED_MS / 1000)
+    driver.crash()
+    driver.commit()
+    assert sums(driver) == [NOW - NOW % QUARTER_MS + QUARTER_MS]
+
+
+def test_boundaries_that_were_missed_while_nobody_ran_are_skipped() -> None:
+    """A snapshot must not claim a time at which nobody looked."""
+    driver = Driver(SLIPS)
+    driver.commit()
+    driver.wait(SECONDS_TO_BOUNDARY + 5 * 900 + MISSED_MS / 1000 + 0.001)
+    driver.crash()
+    driver.commit()
+    assert sums(driver) == []
+    driver.now += QUARTER_MS - driver.now % QUARTER_MS
+    driver.commit()
+    assert sums(driver) == [driver.now]
+
+
+def test_nothing_is_published_while_the_other_partitions_are_not_known() -> None:
+    """Half a sum would be wrong; a moment later it is made up for."""
+    driver = Driver(SLIPS)
+    driver.commit()
+    driver.wait(SECONDS_TO_BOUNDARY)
+    driver.others = None
+    driver.commit()
+    assert sums(driver) == []
+    driver.wait(1)
+    driver.others = SlipTotals()
+    driver.commit()
+    assert sums(driver) == [NOW - NOW % QUARTER_MS + QUARTER_MS]
+
+
+def test_one_on_demand_has_its_own_time_and_replaces_none() -> None:
+    """The next boundary comes all the same."""
+    driver = Driver(SLIPS)
+    driver.commit()
+    driver.task.demanded = True
+    driver.commit()
+    driver.commit()
+    assert sums(driver) == [NOW]
+    driver.wait(SECONDS_TO_BOUNDARY)
+    driver.commit()
+    assert sums(driver) == [NOW, NOW - NOW % QUARTER_MS + QUARTER_MS]
+
+
+def test_the_interval_is_an_option() -> None:
+    """In seconds."""
+    driver = Driver(SLIPS, options={EVERY.name: 2})
+    for _ in range(10):
+        driver.commit()
+        driver.wait(1)
+    assert sums(driver) == [NOW + 2000, NOW + 4000, NOW + 6000, NOW + 8000]
