@@ -88,6 +88,7 @@ class Driver:
         value: Mapping[str, Any] | bytes | None,
         headers: Iterable[tuple[str, bytes | None]] = (),
         offset: int | None = None,
+        timestamp: int | None = None,
     ) -> int:
         """Append a record to the source partition.
 
@@ -96,6 +97,7 @@ class Driver:
             value: an event as a JSON object, or the bytes of whatever is to be sent.
             headers: of the record.
             offset: one of one's own may leave a gap, as commit markers do.
+            timestamp: of the record, ms since the epoch; the driver's time where none is given.
 
         Returns:
             The record's offset.
@@ -104,7 +106,7 @@ class Driver:
         at = following if offset is None else offset
         raw_key = key.encode() if isinstance(key, str) else key
         raw_value = value if value is None or isinstance(value, bytes) else orjson.dumps(value)
-        self.source.append(Sent(at, raw_key, raw_value, list(headers), self.now))
+        self.source.append(Sent(at, raw_key, raw_value, list(headers), self.now if timestamp is None else timestamp))
         return at
 
     def wait(self, seconds: float) -> None:
@@ -154,6 +156,7 @@ class Driver:
         self.commit()
         self.now += self.task.delay_ms + 1000
         self.commit()
+        self.commit()  # a row tells its time with its snapshot; it may have come already
 
     def restored(self) -> Task:
         """A task with the rows that the committed changelog holds.

@@ -14,6 +14,10 @@ COMMANDS = {
     "worker": "app.worker:worker",
     "topics": "app.topics_commands:topics",
     "ingest": "app.ingest.commands:ingest",
+    "generate": "app.generate.commands:generate",
+    "history": "app.history.commands:history",
+    "watch": "app.watch.commands:watch",
+    "verify": "app.verify.commands:verify",
     "broker": "app.broker.commands:broker",
 }
 

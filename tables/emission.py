@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tables.option import Option, Options
 from tables.retention import Ring
 from tables.row import Row
@@ -42,11 +44,12 @@ class PerEvent:
 
     Attributes:
         ring: the topic and how many of its newest records are kept.
-        body: (row, totals, revision, partition) -> the record. It costs its size per event, so it has to be bounded.
+        body: (row, totals, revision, partition) -> the record, as a dict or (in half the time) as a struct. It costs
+            its size per event, so it has to be bounded.
     """
 
     ring: Ring
-    body: Callable[[Row, Any, int, int], dict[str, Any]]
+    body: Callable[[Row, Any, int, int], dict[str, Any] | msgspec.Struct]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class AtTime:
     Attributes:
         due: the row's head -> when time alone changes it next, ms since the epoch; 0 is never. It has to be a field
             of the head, renewed whenever the row is published: so it survives a restart.
-        after_backlog: only once the source has been read up to where it ended at that time, or later.
+        after_backlog: only once the source has been read up to where it ended at that time, or later. The domain's
+            `snapshots` is told no later time than the last one at which the source was known to be read to its end.
     """
 
     due: Callable[[Any], int]

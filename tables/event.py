@@ -65,7 +65,20 @@ def day_of(at_ms: int) -> str:
     return day
 
 
+_seconds: dict[int, str] = {}
+
+
 def iso(at_ms: int) -> str:
-    """ISO 8601 in UTC, always with milliseconds and ``Z``: answers and snapshots sort as text."""
-    seconds, ms = divmod(at_ms % DAY_MS, 1000)
-    return f"{day_of(at_ms)}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{ms:03d}Z"
+    """ISO 8601 in UTC, always with milliseconds and ``Z``: answers and snapshots sort as text.
+
+    The second is remembered, as the day is: what is published per event falls on a handful of seconds.
+    """
+    number, ms = divmod(at_ms, 1000)
+    second = _seconds.get(number)
+    if second is None:
+        if len(_seconds) > 4096:  # noqa: PLR2004 - likewise: an hour of seconds
+            _seconds.clear()
+        of_day = number % 86_400
+        second = f"{day_of(at_ms)}T{of_day // 3600:02d}:{of_day // 60 % 60:02d}:{of_day % 60:02d}"
+        _seconds[number] = second
+    return f"{second}.{ms:03d}Z"

@@ -28,9 +28,11 @@ from app.settings import Settings, is_loopback
     help="Where the embedded Kafka keeps its data.  [default: $TIDEMARK_HOME or the user's data folder]",
 )
 def demo(*, once: bool, as_json: bool, data: Path | None) -> None:
-    """Play a real match: Kafka, a worker, four minutes of PUBG telemetry, the numbers, the dashboard.
+    """Play all five domains: Kafka, a worker, real and generated data, the numbers, the dashboard.
 
-    Run it twice: the second time every event is a duplicate, and the players' numbers stay as they are.
+    Real: four minutes of a PUBG match, fifteen hours of a mining farm. Generated: assessments, tutors, projects and
+    their snapshots. Run it twice: the second time the players' and the workers' events are all duplicates, and their
+    numbers stay as they are.
 
     Exit code 0: done; 1: the worker failed, and why; 2: a setting, a topic or the embedded Kafka is wrong; 3: the Kafka
     that KAFKA_BOOTSTRAP_SERVERS names does not answer.
@@ -74,10 +76,15 @@ def _with_free_port(settings: Settings) -> Settings:
 def _show(kafka: Connection, result: Result) -> None:
     where = "embedded Kafka" if kafka.embedded else "Kafka"
     console = Console()
-    for title, numbers in (("This run's events", result.events), ("All players", result.players)):
-        table = Table(title=title, title_justify="left")
-        for name in numbers:
-            table.add_column(name, justify="right")
-        table.add_row(*(f"{number:,}" for number in numbers.values()))
-        console.print(table)
+    domains = Table(title="This run's records, and the rows that there are", title_justify="left")
+    for name in ("domain", *result.events, "rows"):
+        domains.add_column(name, justify="left" if name == "domain" else "right")
+    for name, told in result.domains.items():
+        domains.add_row(name, *(f"{number:,}" for number in (*told["events"].values(), told["rows"])))
+    players = Table(title="All players", title_justify="left")
+    for name in result.players:
+        players.add_column(name, justify="right")
+    players.add_row(*(f"{number:,}" for number in result.players.values()))
+    console.print(domains)
+    console.print(players)
     console.print(escape(f"{where} at {kafka.settings.bootstrap_servers}, {result.seconds} s in all."))

@@ -1,4 +1,4 @@
-"""The demo itself: topics, a worker, a real match, and the wait until all of it is folded and committed."""
+"""The demo itself: topics, a worker, every domain's records, and the wait until all of it is folded and committed."""
 
 import asyncio
 import time
@@ -12,19 +12,17 @@ from aiokafka import TopicPartition
 from app import topology
 from app.connection import Connection
 from app.demo.child import LOOK_SECONDS, Child, worker
-from app.demo.cut import SAMPLE
+from app.demo.data import played
 from app.engine.fetch import reader
 from app.engine.totals import TotalsReader
-from app.ingest.array import elements
-from app.ingest.progress import progress
-from app.ingest.pubg import record, slim_events
 from app.ingest.report import Report
-from app.ingest.source import Source
 from app.ingest.writer import write
 from app.settings import Settings
 from tables import DOMAINS
+from tables.domain import Domain
 from tables.event import OUTCOMES
-from tables.players import PLAYERS, PlayersTotals, totals_shown
+from tables.players import PLAYERS, totals_shown
+from tables.views import TotalsView
 
 TOTALS_SECONDS = 30.0
 STUCK_SECONDS = 60.0
@@ -36,14 +34,16 @@ class Result:
     """What the demo has to tell.
 
     Attributes:
-        events: outcomes of the records consumed in this run.
+        events: outcomes of the players' records consumed in this run.
         players: the players' totals, those of earlier runs included.
+        domains: the same of every domain, by name: `events`, `rows`, and `totals`, what its first view of all says.
         kafka: where it ran.
         seconds: from the command to the last commit, the start of Kafka included.
     """
 
     events: dict[str, int]
     players: dict[str, Any]
+    domains: dict[str, dict[str, Any]]
     kafka: dict[str, Any]
     seconds: float
 
@@ -66,25 +66,28 @@ async def play(kafka: Connection, began: float, done: Callable[[Result], None], 
     """
     settings = kafka.settings
     await topology.create(settings, DOMAINS)
-    async with _totals(settings) as totals:
-        before: PlayersTotals = totals.totals(PLAYERS)
-        async with worker(settings) as child:
-            await child.ready()
-            await ingest_sample(settings)
-            after = await _folded(settings, totals, child)
-            done(_result(kafka, before, after, began))
-            if not once:
-                with suppress(asyncio.CancelledError):  # Ctrl-C is the way to end
-                    await child.wait()
+    async with _totals(settings) as totals, worker(settings) as child:
+        await child.ready()
+        before = {domain.name: list(totals.totals(domain).outcomes) for domain in DOMAINS}
+        written = await write_all(settings)
+        await _folded(settings, totals, child, before, written)
+        done(_result(kafka, before, totals, began))
+        if not once:
+            with suppress(asyncio.CancelledError):  # Ctrl-C is the way to end
+                await child.wait()
 
 
-async def ingest_sample(settings: Settings) -> Report:
-    """Write the sample match into the players' source topic."""
-    report = Report()
-    topic = topology.topic_name(settings, PLAYERS, "events")
-    with Source(str(SAMPLE)) as source, progress(source) as shown:
-        await write(settings, topic, shown(map(record, slim_events(elements(source), report))), report)
-    return report
+async def write_all(settings: Settings) -> dict[str, int]:
+    """Write every domain's records into its source topic; how many there were."""
+    written = {}
+    records = played()
+    for domain in DOMAINS:
+        if domain.name in records:
+            report = Report()
+            topic = topology.topic_name(settings, domain, "events")
+            await write(settings, topic, records[domain.name](report), report)
+            written[domain.name] = report.written
+    return written
 
 
 @asynccontextmanager
@@ -100,25 +103,35 @@ async def _totals(settings: Settings) -> AsyncIterator[TotalsReader]:
             await following
 
 
-async def _folded(settings: Settings, totals: TotalsReader, child: Child) -> PlayersTotals:
-    """The totals once the whole source topic is in them. They are read committed: what they say is durable."""
-    end = await _end(settings)
-    position, moved = -1, time.monotonic()
+async def _folded(
+    settings: Settings, totals: TotalsReader, child: Child, before: dict[str, list[int]], written: dict[str, int]
+) -> None:
+    """Wait until all records are in the totals. They are read committed: what they say is durable.
+
+    Records of an earlier run that was cut short may still be on their way: then more than was written is to come, and
+    the position tells. A topic that is written in transactions ends in markers that nobody folds: there the count does.
+    """
+    ends = {domain.name: await _end(settings, domain) for domain in DOMAINS}
+    progress, moved = -1, time.monotonic()
     while True:
-        merged: PlayersTotals = totals.totals(PLAYERS)
-        if merged.position >= end:
-            return merged
-        if merged.position > position:
-            position, moved = merged.position, time.monotonic()
+        merged = {domain.name: totals.totals(domain) for domain in DOMAINS}
+        if all(
+            merged[name].position >= ends[name] or sum(merged[name].outcomes) - sum(before[name]) >= number > 0
+            for name, number in written.items()
+        ):
+            return
+        consumed = sum(sum(each.outcomes) for each in merged.values())
+        if consumed > progress:
+            progress, moved = consumed, time.monotonic()
         elif time.monotonic() - moved > STUCK_SECONDS:
-            raise child.error(f"{position} of {end} records are folded, and no more for {STUCK_SECONDS:.0f} s")
+            raise child.error(f"{consumed} records are folded, and no more for {STUCK_SECONDS:.0f} s")
         child.check()
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _end(settings: Settings) -> int:
-    """The number of records that the source topic has ever had: the sum of its partitions' ends."""
-    topic = topology.topic_name(settings, PLAYERS, "events")
+async def _end(settings: Settings, domain: Domain) -> int:
+    """The number of offsets that a source topic has ever had: the sum of its partitions' ends."""
+    topic = topology.topic_name(settings, domain, "events")
     consumer = reader(settings.kafka())
     await consumer.start()
     try:
@@ -128,12 +141,13 @@ async def _end(settings: Settings) -> int:
         await consumer.stop()
 
 
-def _result(kafka: Connection, before: PlayersTotals, after: PlayersTotals, began: float) -> Result:
-    outcomes = [now - then for now, then in zip(after.outcomes, before.outcomes, strict=True)]
-    players = totals_shown(after)
+def _result(kafka: Connection, before: dict[str, list[int]], totals: TotalsReader, began: float) -> Result:
+    domains = {domain.name: _told(domain, before[domain.name], totals) for domain in DOMAINS}
+    players = totals_shown(totals.totals(PLAYERS))
     return Result(
-        events={"consumed": sum(outcomes), **dict(zip(OUTCOMES, outcomes, strict=True))},
+        events=domains[PLAYERS.name]["events"],
         players={name: players[name] for name in SHOWN},
+        domains=domains,
         kafka={
             "bootstrap_servers": kafka.settings.bootstrap_servers,
             "embedded": kafka.embedded,
@@ -141,3 +155,15 @@ def _result(kafka: Connection, before: PlayersTotals, after: PlayersTotals, bega
         },
         seconds=round(time.monotonic() - began, 2),
     )
+
+
+def _told(domain: Domain, before: list[int], totals: TotalsReader) -> dict[str, Any]:
+    whole = totals.whole(domain)
+    outcomes = [now - then for now, then in zip(whole.totals.outcomes, before, strict=True)]
+    view = next((view for view in domain.views if isinstance(view, TotalsView)), None)
+    defaults = {parameter.name: parameter.default for parameter in view.parameters} if view else {}
+    return {
+        "events": {"consumed": sum(outcomes), **dict(zip(OUTCOMES, outcomes, strict=True))},
+        "rows": whole.totals.keys,
+        "totals": view.answer(whole, defaults) if view else {},
+    }

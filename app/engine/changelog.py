@@ -25,21 +25,21 @@ log = logging.getLogger("tidemark.engine")
 POLL_SECONDS = 0.1
 
 
-async def stable_end(owned: "Owned") -> int:
-    """The end of the changelog, once no transaction is open on it.
+async def stable_end(owned: "Owned", topic: str) -> int:
+    """The end of the partition in a topic that only its owner writes, once no transaction is open on it.
 
     Raises:
         OpenTransactionError: one stays open longer than any of ours can.
     """
     deadline = time.monotonic() + owned.engine.settings.transaction_timeout_seconds + 2
-    partition = TopicPartition(owned.changelog, owned.partition)
+    partition = TopicPartition(topic, owned.partition)
     while True:
         high_watermark, last_stable = await owned.engine.offsets.ends(partition)
         if high_watermark == last_stable:
             return high_watermark
         if time.monotonic() > deadline:
             raise OpenTransactionError(
-                f"{owned.changelog} partition {owned.partition} has an open transaction at offset {last_stable} "
+                f"{topic} partition {owned.partition} has an open transaction at offset {last_stable} "
                 f"(the log ends at {high_watermark}) that is not this table's; end it with: "
                 "kafka-transactions.sh find-hanging, then abort"
             )
@@ -80,8 +80,7 @@ async def restore(owned: "Owned", end: int) -> Task:
     if wrong_ring(task):
         ring = Restore()
         topic = topic_name(settings, owned.domain, wrong_ring(task))
-        _, last_stable = await engine.offsets.ends(TopicPartition(topic, owned.partition))
-        await _read(owned, topic, last_stable, ring)  # nobody else writes it: the former owner is fenced
+        await _read(owned, topic, await stable_end(owned, topic), ring)
         resize(task, ring.cells)
     return task
 

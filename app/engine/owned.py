@@ -87,6 +87,8 @@ class Owned:
         self._revoke_turn = asyncio.Lock()
         self._producer: PartitionProducer | None = None
         self._revoking = asyncio.Event()
+        self._hurry = asyncio.Event()  # the next commit is not to wait for its time
+        self._demands: list[asyncio.Future[int]] = []
         self._failed: Exception | None = None
         self._run: asyncio.Task[None] | None = None
 
@@ -129,6 +131,41 @@ class Owned:
             )
         if slice_.start != position:
             raise LostSliceError(f"a slice from {slice_.start}, wanted {position}")
+
+    # -- on demand ---------------------------------------------------------------------------------------------------
+
+    def demand(self) -> "asyncio.Future[int]":
+        """Ask for the periodic record out of turn.
+
+        Returns:
+            A future of the record's time in ms since the epoch, done when the commit that carries the record is
+            durable; cancelled when the rows are lost, or the partition goes, before anybody knows that it is.
+
+        Raises:
+            GenerationError: the rows are not live.
+        """
+        if not self.live or self.task is None:
+            raise GenerationError(f"{self!r} is {self.state.value}")
+        demand: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._demands.append(demand)
+        self.task.demanded = True
+        self._hurry.set()
+        return demand
+
+    def _answer(self, carried: "list[asyncio.Future[int]]", now: int) -> None:
+        self._demands = [demand for demand in self._demands if demand not in carried]
+        for demand in carried:
+            if not demand.done():  # nobody waits any longer
+                demand.set_result(now)
+
+    def _drop_demands(self) -> None:
+        demands, self._demands = self._demands, []
+        if self.task is not None:
+            self.task.demanded = False
+        for demand in demands:
+            demand.cancel()
+
+    # -- failures ----------------------------------------------------------------------------------------------------
 
     def _fail(self, error: Exception) -> None:
         self.epoch += 1
@@ -184,6 +221,7 @@ class Owned:
         self.epoch += 1
         self.state = State.RESTORING
         self.task, self._failed = None, None
+        self._drop_demands()
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.release()
@@ -204,7 +242,7 @@ class Owned:
         self.engine.check_generation(generation)
         reach("assigned.checked")
         # 3 Nobody else may have a transaction open on the changelog: committed rows above it would be invisible.
-        end = await stable_end(self)
+        end = await stable_end(self, self.changelog)
         reach("assigned.stable")
         # 4 Restore the rows up to there; parked ones are as good, if nothing has happened since our last commit.
         reused = self.task is not None and (self.changelog_end, self.committed) == (end, await self._committed_offset())
@@ -244,7 +282,8 @@ class Owned:
         pause = interval * (1 + self.partition % 4) / 4
         while not self._revoking.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._revoking.wait(), pause)
+                await asyncio.wait_for(self._hurry.wait(), pause)
+            self._hurry.clear()
             began = time.monotonic()
             await self._commit()
             pause = max(0.0, interval - (time.monotonic() - began))
@@ -260,7 +299,9 @@ class Owned:
         if waits_for_end(task, now_ms()):
             await self._look_for_end(task)
         # 1 Take the offset, the changed cells and the outgoing records together: no await in here.
-        commit = take(task, now_ms())
+        now = now_ms()
+        commit = take(task, now)
+        carried = [] if task.demanded else list(self._demands)
         if not commit.cells and not commit.outgoing and commit.position == self.committed:
             return
         reach("commit.taken")
@@ -284,6 +325,7 @@ class Owned:
         reach("commit.committed")
         self.committed = commit.position
         self._attempts, self.last_error = 0, ""
+        self._answer(carried, now)
         for offset in [offset for offset in self.poison if offset < commit.position]:
             del self.poison[offset]
         changelog = self.changelog, self.partition
@@ -342,12 +384,14 @@ class Owned:
         except Exception as error:  # noqa: BLE001 - whatever it was, the rows must not outlive it; `on_done` judges it
             log.warning("%r: its last commit failed (%s): the next owner folds those records again", self, error)
             await self._lose()
+        self._drop_demands()
         self.state = State.PARKED
         reach("revoked.released")
 
     async def _last_commit(self, *, was_live: bool) -> None:
         run, self._run = self._run, None
         self._revoking.set()
+        self._hurry.set()
         if run is None:
             return
         if not was_live:

@@ -31,7 +31,13 @@ RETRY_SECONDS = 1.0
 
 
 class TotalsReader:
-    """Follows the totals topics. `complete` tells that it has caught up with what was there when it started."""
+    """Follows the totals topics.
+
+    Attributes:
+        complete: set once it has caught up with what was there when it started.
+        versions: domain's name -> how many of its records have been read.
+        news: set whenever a version has grown; whoever waits for it clears it.
+    """
 
     def __init__(self, settings: Settings, domains: Iterable[Domain]) -> None:
         self._settings = settings
@@ -40,6 +46,8 @@ class TotalsReader:
         self._tops: dict[tuple[str, int], dict[str, list[tuple[str, int]]]] = {}
         self._recents: dict[tuple[str, int], dict[str, Seconds]] = {}
         self.complete = asyncio.Event()
+        self.versions = {domain.name: 0 for domain in self._domains.values()}
+        self.news = asyncio.Event()
 
     async def run(self) -> None:
         """Read until cancelled; a broker that cannot be reached is tried again."""
@@ -93,6 +101,8 @@ class TotalsReader:
         elif body is not None and record.key == str(partition.partition).encode():
             body["outcomes"] = [body["outcomes"].get(name, 0) for name in OUTCOMES]
             self._totals[where] = msgspec.convert(body, type=domain.totals)
+        self.versions[domain.name] += 1
+        self.news.set()
 
     def totals(self, domain: Domain, but: int | None = None) -> Any:
         """The domain's totals, merged over all partitions, or over all but one."""

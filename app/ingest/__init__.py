@@ -4,6 +4,7 @@
     array.py      the elements of a JSON array of any length, one at a time
     telemetry.py  PUBG's telemetry events, as far as they are used
     pubg.py       the rules: telemetry event -> slim event, or the reason why not
+    smartpool.py  the rules: what a mining farm's rigs reported -> batches of workers
     lines.py      JSON lines of any domain -> its events, or the reason why not
     writer.py     records -> topic, by an idempotent producer
     report.py     what became of what was read

@@ -10,6 +10,7 @@ import click
 from app import topology
 from app.connection import connection
 from app.failures import FAILED
+from app.ingest import smartpool as farms
 from app.ingest.array import elements
 from app.ingest.lines import event_records
 from app.ingest.progress import Records, progress
@@ -21,6 +22,7 @@ from app.settings import Settings
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.players import PLAYERS
+from tables.workers import WORKERS
 
 _files = click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
@@ -38,6 +40,7 @@ def ingest() -> None:
     \b
     Examples:
       tidemark ingest pubg telemetry.json.gz
+      tidemark ingest smartpool farm.json
       tidemark ingest events players events.jsonl
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
 
@@ -62,6 +65,20 @@ def pubg(files: tuple[str, ...], match_id: str, match_type: str, *, as_json: boo
         return map(record, slim_events(elements(source), report, match_id, match_type))
 
     _ingest(files, PLAYERS, records, as_json=as_json)
+
+
+@ingest.command()
+@_files
+@_json
+def smartpool(files: tuple[str, ...], *, as_json: bool) -> None:
+    """Read the statistics of SmartPool mining farms, one farm to a file: each rig becomes a worker.
+
+    \b
+    Examples:
+      tidemark ingest smartpool farm.json
+      tidemark ingest smartpool farm.json.gz --json
+    """  # noqa: D301 -- \b is click's mark for lines to leave as they are
+    _ingest(files, WORKERS, farms.records, as_json=as_json)
 
 
 @ingest.command()

@@ -82,6 +82,29 @@ def respond(
     return response
 
 
+def created(body: dict[str, Any], *, at: int, partition: int, offset: int) -> web.Response:
+    """201: what was asked for has been published.
+
+    Args:
+        body: what has been published.
+        at: event time of the last folded event that went into it, ms since the epoch; 0 where there is none.
+        partition: whose transaction carried it.
+        offset: of the last record that this partition has folded; -1 where there is none.
+    """
+    fresh = {
+        "as_of": iso(at) if at else None,
+        "partition": partition,
+        "offset": offset if offset >= 0 else None,
+        "age_seconds": max(0, now_ms() - at) / 1000 if at else None,
+    }
+    return web.Response(
+        status=201,
+        body=orjson.dumps(body | fresh),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
 def weak(tag: str) -> ETag:
     """A tag of what is said: the bytes differ by age and by compression."""
     return ETag(tag, is_weak=True)

@@ -5,7 +5,7 @@ gets into it. What is shown comes from the API by script, which writes text, nev
 """
 
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -26,18 +26,44 @@ TYPES = {
 
 
 class PageFile(NamedTuple):
-    """A page: where it is, its fragment and script (`<name>.html`, `<name>.js`), and what navigation calls it."""
+    """A page: where it is, its fragment and script (`<name>.html`, `<name>.js`), and where it stands among the others.
+
+    Attributes:
+        path: of its route.
+        name: of its files.
+        title: of the browser's tab.
+        section: the path of the page that navigation shows as the current one.
+        navigation: what navigation calls it; empty where it has no entry of its own.
+        tab: what its section's tabs call it; empty where it is none of them.
+        domain: what it is the page of, so that the overview knows the way to it.
+    """
 
     path: str
     name: str
     title: str
+    section: str
     navigation: str = ""
+    tab: str = ""
+    domain: str = ""
 
 
+ENTITY = "{entity:[^/]+}"
 PAGES = (
-    PageFile("/", "overview", "Overview", "Overview"),
-    PageFile("/players", "players", "Players", "Players"),
-    PageFile("/players/{entity:[^/]+}", "player", "Player"),
+    PageFile("/", "overview", "Overview", "/", "Overview"),
+    PageFile(
+        "/assessment/status", "assessments", "Assessments", "/assessment/status", "Assessments", domain="assessments"
+    ),
+    PageFile(f"/assessment/sessions/{ENTITY}", "session", "Session", "/assessment/status"),
+    PageFile("/players", "players", "Players", "/players", "Players", domain="players"),
+    PageFile(f"/players/{ENTITY}", "player", "Player", "/players"),
+    PageFile("/workers", "workers", "Workers", "/workers", "Workers", "Overview", "workers"),
+    PageFile("/workers/daily", "workers-daily", "Workers by day", "/workers", tab="Daily"),
+    PageFile("/workers/monthly", "workers-monthly", "Workers by month", "/workers", tab="Monthly"),
+    PageFile("/workers/leaderboard", "workers-leaderboard", "Leaderboard of workers", "/workers", tab="Leaderboard"),
+    PageFile(f"/worker/{ENTITY}", "worker", "Worker", "/workers"),
+    PageFile("/tutors", "tutors", "Tutors", "/tutors", "Tutors", domain="tutors"),
+    PageFile(f"/tutor/{ENTITY}", "tutor", "Tutor", "/tutors"),
+    PageFile("/project-overview", "projects", "Projects", "/project-overview", "Projects", domain="projects"),
 )
 
 
@@ -76,14 +102,29 @@ def files(root: Path = STATIC) -> Mapping[str, Asset]:
 def pages(root: Path = STATIC) -> Iterator[tuple[str, Asset]]:
     """Every page with its path, the log-in form included."""
     read = {path.stem: path.read_text("utf-8") for path in (root / "pages").glob("*.html")}
-    links = "\n".join(f'<li><a href="{page.path}">{page.navigation}</a></li>' for page in PAGES if page.navigation)
     for page in PAGES:
-        parts = {"title": page.title, "script": page.name, "links": links, "main": read[page.name]}
+        parts = {
+            "title": page.title,
+            "script": page.name,
+            "links": _links(PAGES, page.section, "navigation"),
+            "main": read[page.name],
+            "tabs": _links([each for each in PAGES if each.section == page.section], page.path, "tab"),
+        }
         whole = read["frame"]
         for name, part in parts.items():
             whole = whole.replace(f"<!-- {name} -->", part)
         yield page.path, Asset(whole.encode(), TYPES[".html"])
     yield "/login", Asset(read["login"].encode(), TYPES[".html"])
+
+
+def _links(listed: Iterable[PageFile], current: str, called: str) -> str:
+    """Items of a list: a link to each of the pages that are called something here."""
+    return "\n".join(
+        f'<li><a href="{page.path}"{" aria-current=page" if page.path == current else ""}'
+        f"{f' data-domain={page.domain}' if page.domain else ''}>{label}</a></li>"
+        for page in listed
+        if (label := getattr(page, called))
+    )
 
 
 def routes() -> Iterator[web.RouteDef]:

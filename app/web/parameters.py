@@ -1,15 +1,45 @@
 """The parameters of a request, checked against their declarations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from multidict import MultiMapping
 
-from app.web.answers import NAMED, wrong_parameter
-from tables.views import Parameter
+from app.web.answers import NAMED, RefusedError, wrong_parameter
+from tables.views import ListView, Parameter, SearchView, View
 
 VALUE_LIMIT = 256  # characters of a value: as long as the longest name
 LIMITS = range(1, 101)  # results on a page
-LIMIT = Parameter("limit", "20", about=f"results on a page, {LIMITS[0]}..{LIMITS[-1]}")
+REACH = 10_000  # lines from the first to the last one that a page may show: every owner sorts so many and sends them
+
+
+def within(numbers: range) -> Callable[[str], object]:
+    """A check of a parameter: a number of these, in plain digits."""
+
+    def check(value: str) -> None:
+        if not (value.isascii() and value.isdigit() and int(value) in numbers):
+            raise ValueError(f"{numbers[0]}..{numbers[-1]}")
+
+    return check
+
+
+def _size(name: str) -> Parameter:
+    return Parameter(name, "20", about=f"results on a page, {LIMITS[0]}..{LIMITS[-1]}", check=within(LIMITS))
+
+
+LIMIT = _size("limit")
+PER_PAGE = _size("per_page")
+PAGE = Parameter("page", "1", about=f"1..; page x per_page is at most {REACH:,}", check=within(range(1, REACH + 1)))
+
+
+def parameters_of(view: View) -> tuple[Parameter, ...]:
+    """What a view may be asked with: its own parameters, and those of its kind."""
+    match view:
+        case SearchView():
+            return (*view.parameters, LIMIT)
+        case ListView(paged=True):
+            return (*view.parameters, PAGE, PER_PAGE)
+        case _:
+            return view.parameters
 
 
 def asked(query: MultiMapping[str], parameters: Sequence[Parameter]) -> dict[str, str]:
@@ -30,26 +60,32 @@ def _value(query: MultiMapping[str], parameter: Parameter) -> str:
     if len(values) > 1:
         raise wrong_parameter(parameter.name, f"{parameter.name} is given more than once", parameter.allowed)
     value = values[0]
+    if value == parameter.default:
+        return value
     if parameter.allowed and value not in parameter.allowed:
         message = f"{parameter.name} must be one of {', '.join(parameter.allowed)}"
         raise wrong_parameter(parameter.name, message, parameter.allowed)
     if len(value) > VALUE_LIMIT:
-        raise wrong_parameter(
-            parameter.name,
-            f"{parameter.name} is longer than {VALUE_LIMIT} characters",
-            [f"0..{VALUE_LIMIT} characters"],
-        )
+        raise _must_be(parameter.name, f"0..{VALUE_LIMIT} characters")
+    if parameter.check is not None:
+        try:
+            parameter.check(value)
+        except ValueError as allowed:
+            raise _must_be(parameter.name, str(allowed)) from allowed
     return value
 
 
-def limit(given: dict[str, str]) -> int:
-    """The size of a page that was asked for.
+def lines_of_page(given: Mapping[str, str]) -> slice:
+    """Which lines, in their order, are on the page that was asked for.
 
     Raises:
-        RefusedError: 400, when it is not a number or out of range.
+        RefusedError: 400, when the page is too far from the first one.
     """
-    text = given[LIMIT.name]
-    if not (text.isascii() and text.isdigit() and int(text) in LIMITS):
-        allowed = f"{LIMITS[0]}..{LIMITS[-1]}"
-        raise wrong_parameter(LIMIT.name, f"limit must be a number in {allowed}", [allowed])
-    return int(text)
+    page, size = int(given[PAGE.name]), int(given[PER_PAGE.name])
+    if page * size > REACH:
+        raise _must_be(PAGE.name, f"1..{REACH // size}")
+    return slice((page - 1) * size, page * size)
+
+
+def _must_be(name: str, allowed: str) -> RefusedError:
+    return wrong_parameter(name, f"{name} must be {allowed}", [allowed])

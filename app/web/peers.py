@@ -1,4 +1,4 @@
-"""Asking other workers: the owner of an entity for its answer, all of them for their part of one.
+"""Asking other workers: the owner of a partition for its answer, all of them for their part of one.
 
 A request that one worker sends to another carries `x-tidemark-forwarded`; whoever gets it answers from its own
 partitions or refuses, and never asks on, so that two workers that disagree about an owner do not ask each other for
@@ -20,6 +20,7 @@ log = logging.getLogger("tidemark.web")
 
 FORWARDED = "x-tidemark-forwarded"
 SECONDS = 2.0  # for an answer: a view takes milliseconds, so whoever needs longer is not well
+SCAN_SECONDS = 20.0  # for one that takes going through all rows, which is done beside the folding
 PASSED_ON = ("Accept-Encoding", "If-None-Match")
 RELAYED = ("Cache-Control", "Content-Encoding", "Content-Type", "ETag", "Retry-After", "Vary")
 
@@ -34,48 +35,52 @@ class Peers:
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
         """Keep one session of connections while the application runs."""
         # Bodies are relayed as they come, compressed ones too.
-        timeout = ClientTimeout(total=SECONDS)
-        async with ClientSession(timeout=timeout, auto_decompress=False, cookie_jar=DummyCookieJar()) as session:
+        async with ClientSession(auto_decompress=False, cookie_jar=DummyCookieJar()) as session:
             self._session = session
             yield
             self._session = None
 
-    async def forward(self, request: web.Request, domain: Domain, entity: str) -> web.Response:
-        """The owner's answer about an entity, as it is.
+    async def forward(
+        self, request: web.Request, domain: Domain, partition: int, seconds: float = SECONDS
+    ) -> web.Response:
+        """The answer of a partition's owner, as it is.
 
         Raises:
-            RefusedError: 503, when the owner is unknown or does not answer.
+            RefusedError: 503, when the owner is unknown or does not answer in time.
         """
-        owner = self._worker.owner_of(domain, entity)
+        asked_for = f"the owner of partition {partition} of {domain.name}"
+        owner = self._worker.owner(domain, partition)
         if owner is None or owner == self._worker.url or is_forwarded(request):
-            raise unavailable("owner_unknown", f"the owner of this {domain.entity_name} is being settled")
+            raise unavailable("owner_unknown", f"{asked_for} is being settled")
         headers = {"Accept-Encoding": "identity"}
         headers |= {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         try:
-            status, relayed, body = await self._get(request, owner, headers)
+            status, relayed, body = await self._send(request, owner, headers, seconds)
         except (ClientError, TimeoutError) as error:
             log.info("%s does not answer: %r", owner, error)
-            raise unavailable("owner_silent", f"the owner of this {domain.entity_name} does not answer") from error
+            raise unavailable("owner_silent", f"{asked_for} does not answer") from error
         if status == web.HTTPUnauthorized.status_code:
             raise unavailable("owner_refuses", "the owner refuses our token: all workers need the same web_token")
         return web.Response(status=status, body=body, headers=relayed)
 
-    async def ask_all(self, request: web.Request) -> list[bytes]:
-        """What all other workers say to the same request; nothing of those that do not answer with 200."""
+    async def ask_all(self, request: web.Request, seconds: float = SECONDS) -> list[bytes]:
+        """What all other workers say to the same request; nothing of those that do not answer with 200 in time."""
         if is_forwarded(request):
             return []
-        answers = await asyncio.gather(*(self._ask(request, url) for url in self._worker.others()))
+        answers = await asyncio.gather(*(self._ask(request, url, seconds) for url in self._worker.others()))
         return [answer for answer in answers if answer is not None]
 
-    async def _ask(self, request: web.Request, url: str) -> bytes | None:
+    async def _ask(self, request: web.Request, url: str, seconds: float) -> bytes | None:
         try:
-            status, _, body = await self._get(request, url, {"Accept-Encoding": "identity"})
+            status, _, body = await self._send(request, url, {"Accept-Encoding": "identity"}, seconds)
         except (ClientError, TimeoutError) as error:
             log.info("%s does not answer: %r", url, error)
             return None
         return body if status == web.HTTPOk.status_code else None
 
-    async def _get(self, request: web.Request, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    async def _send(
+        self, request: web.Request, url: str, headers: dict[str, str], seconds: float
+    ) -> tuple[int, dict[str, str], bytes]:
         if self._session is None:
             raise ClientError("stopping")
         token = self._worker.settings.web_token.get_secret_value().strip()
@@ -86,7 +91,10 @@ class Peers:
             headers["Authorization"] = f"Bearer {token}"
         # The path as it was sent: decoding it would lose the difference between a/b and a%2Fb.
         target = URL(url + request.rel_url.raw_path_qs, encoded=True)
-        async with self._session.get(target, headers=headers, allow_redirects=False) as answer:
+        timeout = ClientTimeout(total=seconds, sock_connect=SECONDS)
+        async with self._session.request(
+            request.method, target, headers=headers, timeout=timeout, allow_redirects=False
+        ) as answer:
             relayed = {name: answer.headers[name] for name in RELAYED if name in answer.headers}
             return answer.status, relayed, await answer.read()
 

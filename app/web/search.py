@@ -13,9 +13,9 @@ import msgspec
 from aiohttp import web
 
 from app.web.answers import respond, unavailable
-from app.web.parameters import LIMIT, asked, limit
+from app.web.parameters import LIMIT, asked, parameters_of
 from app.web.peers import Peers, is_forwarded
-from app.web.worker import Worker
+from app.web.worker import Worker, table_of
 from tables.domain import Domain
 from tables.views import Answer, SearchView
 
@@ -41,8 +41,8 @@ def handler(
         raise ValueError(f"{domain.name} declares a search at {view.path} and is not searchable")
 
     async def answer(request: web.Request) -> web.Response:
-        given = asked(request.query, (*view.parameters, LIMIT))
-        size = limit(given)
+        given = asked(request.query, parameters_of(view))
+        size = int(given[LIMIT.name])
         page = own_page(worker, domain, view, given["search"].casefold(), size)
         if is_forwarded(request):
             return web.Response(body=msgspec.json.encode(page), content_type="application/json")
@@ -63,7 +63,7 @@ def handler(
 
 def own_page(worker: Worker, domain: Domain, view: SearchView, prefix: str, size: int) -> Page:
     """The first page of this worker's own partitions."""
-    tables = {owned.partition: owned.task.table for owned in worker.searched(domain) if owned.task is not None}
+    tables = {owned.partition: table for owned in worker.searched(domain) if (table := table_of(owned)) is not None}
     beginnings = [_names(table, prefix, size + 1) for table in tables.values()]
     rows = {
         name: table.rows[name.encode()]

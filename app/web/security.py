@@ -6,6 +6,10 @@ accepts it, because all have the same token.
 
 Without a token a worker is on loopback, and every page that its user's browser has open could ask it under a name of
 its own that resolves to 127.0.0.1 (DNS rebinding). So it answers under its own names only.
+
+A page of another site can send a POST, with the user's session, without reading the answer. So one that a browser sends
+must come from our own pages: `Sec-Fetch-Site` says so, or the `Origin` of a browser that does not tell. Programs send
+neither.
 """
 
 import hashlib
@@ -29,6 +33,7 @@ WRONG_TOKEN_SECONDS = 1.0  # what a wrong guess costs
 QUERY_LIMIT = 2_048  # characters of a query string; the declared parameters need far fewer
 BODY_LIMIT = 4_096  # bytes of a request's body: a log-in form
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = ("/health/live", "/login", "/static/{path}")  # routes, not paths: there is no other spelling of a route
 
 HEADERS = {
@@ -123,7 +128,11 @@ class Guard:
         if not self.is_ours(request.headers.get("Host")):
             raise RefusedError(421, "foreign_host", "this worker has no such name: ask it as localhost, or set a token")
         resource = request.match_info.route.resource
-        if (resource is not None and resource.canonical in PUBLIC) or self.allows(request):
+        if resource is not None and resource.canonical in PUBLIC:
+            return await handler(request)
+        if request.method not in SAFE and not is_same_origin(request):
+            raise RefusedError(403, "cross_site", "a page of another site sent this")
+        if self.allows(request):
             return await handler(request)
         if wants_page(request):
             raise web.HTTPSeeOther("/login")
@@ -133,6 +142,18 @@ class Guard:
 def _plain(text: str) -> bytes:
     """What is compared and signed: any text at all, without the blanks around it."""
     return text.strip().encode("utf-8", "surrogatepass")
+
+
+def is_same_origin(request: web.Request) -> bool:
+    """Whether a request comes from one of our own pages, or from no page at all."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    origin = request.headers.get("Origin")
+    try:
+        return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+    except ValueError:
+        return False
 
 
 def wants_page(request: web.Request) -> bool:

@@ -7,7 +7,9 @@ from faust.web.drivers import DRIVERS
 from faust.web.drivers.aiohttp import Web as FaustWeb
 
 from app.web import assets, views
+from app.web.live import Live
 from app.web.peers import Peers
+from app.web.scans import Scans
 from app.web.security import BODY_LIMIT, Guard, add_headers, limit_sizes, shape_errors
 from app.web.status import Status
 from app.web.worker import Worker
@@ -16,22 +18,24 @@ SCHEME = "tidemark"
 SHUTDOWN_SECONDS = 2  # for answers that are on their way when the worker stops; they take milliseconds
 
 
-def application(worker: Worker) -> web.Application:
-    """All routes of a worker."""
+def application(worker: Worker, live: Live | None = None) -> web.Application:
+    """All routes of a worker; with a `Live` of other bounds, where the usual ones are not wanted."""
     guard = Guard(worker.settings.web_token.get_secret_value(), worker.names())
-    peers = Peers(worker)
+    peers, scans, live = Peers(worker), Scans(), live or Live(worker)
     status = Status(worker, peers)
     app = web.Application(middlewares=[shape_errors, limit_sizes, guard.check], client_max_size=BODY_LIMIT)
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.append(peers.run)
+    app.cleanup_ctx.extend([peers.run, scans.run, live.run])
+    app.on_shutdown.append(live.end)
     app.add_routes(
         [
             web.get("/health/live", status.live),
             web.get("/health/ready", status.ready),
             web.get("/api/v1", status.index),
             web.get("/api/v1/status", status.status),
+            web.get("/api/v1/live", live.listen),
             web.post("/login", guard.log_in),
-            *views.routes(worker, peers),
+            *views.routes(worker, peers, scans),
             *assets.routes(),
         ]
     )

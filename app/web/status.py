@@ -14,9 +14,8 @@ from aiohttp import web
 from app.engine.owned import Owned, State
 from app.version import version
 from app.web.answers import respond, unavailable
-from app.web.parameters import asked
+from app.web.parameters import asked, parameters_of
 from app.web.peers import Peers, is_forwarded
-from app.web.views import parameters_of
 from app.web.worker import Worker
 from tables.domain import Domain
 from tables.event import OUTCOMES, iso
@@ -94,19 +93,27 @@ class Status:
         return respond(request, body, at=max((total.at for _, total in totals), default=0))
 
     async def index(self, request: web.Request) -> web.Response:
-        """Every declared view with its parameters."""
+        """Every declared view with its parameters, and what a POST asks for."""
         asked(request.query, ())
         views = [
             {
                 "domain": domain.name,
                 "path": view.path.replace("{entity}", f"{{{domain.entity_name}}}"),
                 "about": view.about,
-                "parameters": [msgspec.to_builtins(parameter) for parameter in parameters_of(view)],
+                "parameters": [
+                    {"name": each.name, "default": each.default, "allowed": each.allowed, "about": each.about}
+                    for each in parameters_of(view)
+                ],
             }
             for domain in self._worker.domains
             for view in domain.views
         ]
-        return respond(request, {"version": self._version, "views": views}, at=0)
+        actions = [
+            {"domain": domain.name, "method": "POST", "path": domain.periodic.path, "about": domain.periodic.about}
+            for domain in self._worker.domains
+            if domain.periodic is not None
+        ]
+        return respond(request, {"version": self._version, "views": views, "actions": actions}, at=0)
 
     def _reasons(self) -> list[str]:
         reasons = self._worker.engine.reasons_not_ready()

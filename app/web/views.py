@@ -1,4 +1,4 @@
-"""The declared views: one entity, top lists, totals; searches are in `search.py`."""
+"""The declared views: one entity, top lists, totals; those that ask all workers are in files of their own."""
 
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -6,14 +6,14 @@ from aiohttp import web
 
 from app.clock import now_ms
 from app.engine.engine import NotLiveError, NotOwnedError
-from app.web import search
+from app.web import aggregates, demand, lists, search
 from app.web.answers import respond, unavailable, unknown_entity
-from app.web.parameters import LIMIT, asked
+from app.web.parameters import asked
 from app.web.peers import Peers
-from app.web.worker import Worker
+from app.web.scans import Scans
+from app.web.worker import Worker, complete_totals
 from tables.domain import Domain
-from tables.totals import Totals
-from tables.views import AggregateView, EntityView, ListView, Parameter, SearchView, TopView, TotalsView, View
+from tables.views import AggregateView, EntityView, ListView, SearchView, TopView, TotalsView, View
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -21,19 +21,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ENTITY = "{entity:[^/]+}"
 
 
-def routes(worker: Worker, peers: Peers) -> Iterator[web.RouteDef]:
-    """A route for every view that the domains declare."""
+def routes(worker: Worker, peers: Peers, scans: Scans) -> Iterator[web.RouteDef]:
+    """A route for every view that the domains declare, and for what they publish on demand."""
     for domain in worker.domains:
         for view in domain.views:
-            yield web.get(view.path.replace("{entity}", ENTITY), _handler(worker, peers, domain, view))
+            yield web.get(view.path.replace("{entity}", ENTITY), _handler(worker, peers, scans, domain, view))
+        if domain.periodic is not None:
+            yield web.post(domain.periodic.path, demand.handler(worker, peers, domain))
 
 
-def parameters_of(view: View) -> tuple[Parameter, ...]:
-    """What a view may be asked with."""
-    return (*view.parameters, LIMIT) if isinstance(view, SearchView) else view.parameters
-
-
-def _handler(worker: Worker, peers: Peers, domain: Domain, view: View) -> Handler:
+def _handler(worker: Worker, peers: Peers, scans: Scans, domain: Domain, view: View) -> Handler:
     match view:
         case EntityView():
             return _entity(worker, peers, domain, view)
@@ -43,8 +40,10 @@ def _handler(worker: Worker, peers: Peers, domain: Domain, view: View) -> Handle
             return _totals(worker, domain, view)
         case SearchView():
             return search.handler(worker, peers, domain, view)
-        case ListView() | AggregateView():
-            raise ValueError(f"{view.path} is declared, and there is no handler for it yet")
+        case ListView():
+            return lists.handler(worker, peers, scans, domain, view)
+        case AggregateView():
+            return aggregates.handler(worker, peers, scans, domain, view)
 
 
 def _entity(worker: Worker, peers: Peers, domain: Domain, view: EntityView) -> Handler:
@@ -54,7 +53,7 @@ def _entity(worker: Worker, peers: Peers, domain: Domain, view: EntityView) -> H
         try:
             owned, row = worker.engine.row(domain, entity)
         except NotOwnedError:
-            return await peers.forward(request, domain, entity)
+            return await peers.forward(request, domain, worker.partition_of(entity))
         except NotLiveError as error:
             raise unavailable("restoring", str(error)) from error
         if row is None:
@@ -68,7 +67,7 @@ def _entity(worker: Worker, peers: Peers, domain: Domain, view: EntityView) -> H
 def _top(worker: Worker, domain: Domain, view: TopView) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         given = asked(request.query, view.parameters)
-        totals = _complete_totals(worker, domain)
+        totals = complete_totals(worker, domain)
         best = worker.totals.top(domain, view.name(given))
         results = [
             {"rank": rank, domain.entity_name: entity, "value": view.value(value, given)}
@@ -82,14 +81,7 @@ def _top(worker: Worker, domain: Domain, view: TopView) -> Handler:
 def _totals(worker: Worker, domain: Domain, view: TotalsView) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         given = asked(request.query, view.parameters)
-        totals = _complete_totals(worker, domain)
+        totals = complete_totals(worker, domain)
         return respond(request, view.answer(worker.totals.whole(domain), given), at=totals.at)
 
     return answer
-
-
-def _complete_totals(worker: Worker, domain: Domain) -> Totals:
-    if not worker.totals.complete.is_set():
-        raise unavailable("restoring", "the totals of all partitions are still being read")
-    totals: Totals = worker.totals.totals(domain)
-    return totals

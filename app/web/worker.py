@@ -9,7 +9,10 @@ from app.engine.owned import Owned
 from app.engine.totals import TotalsReader
 from app.settings import Settings
 from app.topology import topic_name
+from app.web.answers import unavailable
 from tables.domain import Domain
+from tables.table import Table
+from tables.totals import Totals
 
 Distribution = Mapping[str, Mapping[str, Sequence[int]]]
 """Worker's URL -> changelog topic -> the partitions that it owns."""
@@ -56,10 +59,27 @@ class Worker:
                 return url.rstrip("/")
         return None
 
-    def owner_of(self, domain: Domain, entity: str) -> str | None:
-        """The URL of the worker that owns an entity's partition, None while nobody does."""
-        return self.owner(domain, self.engine.partition_of(entity.encode("utf-8", "surrogatepass")))
+    def partition_of(self, entity: str) -> int:
+        """The partition of an entity."""
+        return self.engine.partition_of(entity.encode("utf-8", "surrogatepass"))
 
     def searched(self, domain: Domain) -> list[Owned]:
         """The domain's partitions whose rows this worker may show."""
-        return [owned for owned in self.engine.of_domain(domain) if owned.live and owned.task is not None]
+        return [owned for owned in self.engine.of_domain(domain) if table_of(owned) is not None]
+
+
+def table_of(owned: Owned) -> Table | None:
+    """The rows of a partition, None while they must not be shown."""
+    return owned.task.table if owned.live and owned.task is not None else None
+
+
+def complete_totals(worker: Worker, domain: Domain) -> Totals:
+    """A domain's totals, merged over all partitions.
+
+    Raises:
+        RefusedError: 503, while they are being read.
+    """
+    if not worker.totals.complete.is_set():
+        raise unavailable("restoring", "the totals of all partitions are still being read")
+    totals: Totals = worker.totals.totals(domain)
+    return totals

@@ -91,6 +91,7 @@ class Fold(Bench):
     events: dict[str, Callable[[int], Iterator[data.Pair]]] = {  # noqa: RUF012 - a constant
         "one-cell": data.one_cell_events,
         "players": data.damage_events,
+        "assessments": data.assessment_events,
     }
 
     def __init__(self, domain: str, servers: str, prefix: str, sizes: Sizes, say: Say) -> None:

@@ -104,6 +104,28 @@ def _damage(rng: random.Random, n: int, match: Match, player: int) -> Pair:
     )
 
 
+def assessment_events(number: int) -> Iterator[Pair]:
+    """Assessments of Zipf-skewed sessions: nine of ten are of a message, 450 bytes; the others of a checkpoint."""
+    rng = random.Random(SEED)
+    sessions = [str(uuid.UUID(int=rng.getrandbits(128), version=4)).encode() for _ in range(KEYS)]
+    for n, session in enumerate(islice(_skewed(rng, KEYS), number)):
+        ms = AT_MS + n
+        seconds = n // 1_000
+        # A version 7 UUID: 48 bits of time, 12 and 62 random ones.
+        id_ = b"%08x-%04x-7%03x-8%03x-%012x" % (ms >> 16, ms & 0xFFFF, n & 0xFFF, n >> 12 & 0xFFF, rng.getrandbits(48))
+        at = b"2025-10-09T%02d:%02d:%02d.%03dZ" % (seconds // 3_600 % 24, seconds // 60 % 60, seconds % 60, n % 1_000)
+        tier = b"checkpoint" if n % 10 == 9 else b"lightweight"
+        yield (
+            session,
+            (
+                b'{"tier":"%s","context":{"session_id":"%s","event_id":"%s","timestamp":"%s","active_learnings":["l-%d"],'
+                b'"injection_method":"hook","harness_type":"terminal","harness_version":"2.1.0","project_id":"atlas"},'
+                b'"message_idx":%d,"signals":["thanks"],"frustration_ema":%.4f,"success_ema":%.4f,'
+                b'"triggering_event_id":"%s"}' % (tier, session, id_, at, n % 40, n, rng.random(), rng.random(), id_)
+            ),
+        )
+
+
 async def preload(servers: str, topic: str, pairs: Iterator[Pair]) -> dict[int, int]:
     """Write events to their partitions; returns how many each has."""
     partitioner, everywhere = DefaultPartitioner(), list(range(PARTITIONS))

@@ -8,12 +8,13 @@ from pydantic import Field
 
 from app import topology
 from app.settings import Settings
+from tables.assessments import ASSESSMENTS
 from tables.domain import Domain
 from tables.players import PLAYERS
 from tests.bench.data import PARTITIONS
 from tests.bench.one_cell import ONE_CELL
 
-DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (ONE_CELL, PLAYERS)}
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (ONE_CELL, PLAYERS, ASSESSMENTS)}
 
 
 class Installation(Settings):

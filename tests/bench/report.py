@@ -33,6 +33,8 @@ TARGETS = (
     Target("fold-one-cell", "times_stock", 120),
     Target("fold-players", "of_limit", 0.35),
     Target("fold-players", "times_stock", 45),
+    Target("fold-assessments", "of_limit", 0.35),
+    Target("fold-assessments", "times_stock", 45),
     Target("restore", "rate", 400_000),
     Target("restore", "times_stock", 60),
 )

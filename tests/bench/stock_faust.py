@@ -25,7 +25,18 @@ def _players(rows: Any, event: dict[str, Any]) -> None:
     rows[name] = [hits + 1, damage + event["damage"]]
 
 
-REDUCE: dict[str, Callable[[Any, dict[str, Any]], None]] = {"one-cell": _one_cell, "players": _players}
+def _assessments(rows: Any, event: dict[str, Any]) -> None:
+    # Assessments per session, all and lightweight, and no more: no duplicates, no totals, no lists, no snapshots.
+    session = event["context"]["session_id"]
+    number, lightweight = rows[session]
+    rows[session] = [number + 1, lightweight + (event["tier"] == "lightweight")]
+
+
+REDUCE: dict[str, Callable[[Any, dict[str, Any]], None]] = {
+    "one-cell": _one_cell,
+    "players": _players,
+    "assessments": _assessments,
+}
 
 
 class Watch:

@@ -9,11 +9,12 @@ from aiohttp import web
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from app import options as domain_options
 from app import topology
 from app.commands import main
 from app.settings import Settings
 from app.web import server
-from app.web.views import parameters_of
+from app.web.parameters import parameters_of
 from app.web.worker import Worker
 from tables import DOMAINS
 from tests.docs import walkthrough
@@ -73,6 +74,17 @@ def settings_table() -> str:
         (f"`{variable(name, field)}`", _default(field), _allowed(field), _text(field.description or ""))
         for name, field in Settings.model_fields.items()
     ]
+    return table(("Variable", "Default", "Allowed", "Meaning"), rows)
+
+
+def options_table() -> str:
+    """Every option of every domain."""
+    rows = []
+    for option in domain_options.declared():
+        bounds = [f"at least {option.least:g}"] if option.least is not None else []
+        bounds += [f"at most {option.most:g}"] if option.most is not None else []
+        default = f"`{option.default}`" if option.default != "" else "empty"
+        rows.append((f"`{domain_options.variable(option)}`", default, ", ".join(bounds), _text(option.about)))
     return table(("Variable", "Default", "Allowed", "Meaning"), rows)
 
 
@@ -153,6 +165,7 @@ def commands_table() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
+    "options": options_table,
     "topics": topics_table,
     "views": views_table,
     "commands": commands_table,

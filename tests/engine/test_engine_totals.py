@@ -48,3 +48,13 @@ def test_a_tombstone_of_a_top_list_empties_it() -> None:
     assert reader.top(PLAYERS, "kills/all") == [("ann", 3)]
     reader._take(TOPIC, Read(b"0/top", None))
     assert reader.top(PLAYERS, "kills/all") == []
+
+
+def test_whoever_waits_for_news_is_told_of_every_record_that_is_read() -> None:
+    """Of totals and of lists; a stranger's record is no news."""
+    reader = TotalsReader(Settings(bootstrap_servers="127.0.0.1:1"), [PLAYERS])
+    reader._take(TOPIC, Read(b"0", b"garbage"))
+    assert (reader.versions, reader.news.is_set()) == ({"players": 0}, False)
+    reader._take(TOPIC, Read(b"0", GOOD))
+    reader._take(TOPIC, Read(b"0/top", b'{"kills/all":[["ann",3]]}'))
+    assert (reader.versions, reader.news.is_set()) == ({"players": 2}, True)

@@ -13,10 +13,13 @@ from click.testing import CliRunner, Result
 from app import topology
 from app.commands import main
 from app.demo.cut import SAMPLE
+from app.demo.farm import FARM
 from app.engine.fetch import read_to, reader
 from app.settings import Settings, load
 from tables import DOMAINS
+from tables.domain import Domain
 from tables.players import PLAYERS
+from tables.workers import WORKERS
 from tests.ingest.conftest import Write
 from tests.ingest.test_lines import GOOD
 
@@ -37,14 +40,14 @@ def _run(*arguments: str, stdin: bytes = b"") -> Result:
     return CliRunner().invoke(main, ["ingest", *arguments], input=stdin)
 
 
-def _topic(settings: Settings) -> Topic:
-    """(partition, key, value) of every record of the players' source."""
+def _topic(settings: Settings, domain: Domain = PLAYERS) -> Topic:
+    """(partition, key, value) of every record of a domain's source."""
 
     async def read() -> Topic:
         consumer = reader(settings.kafka())
         await consumer.start()
         try:
-            partitions = _partitions(settings)
+            partitions = _partitions(settings, domain)
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             found: Topic = []
@@ -58,9 +61,9 @@ def _topic(settings: Settings) -> Topic:
     return asyncio.run(read())
 
 
-def _partitions(settings: Settings) -> list[TopicPartition]:
-    """The partitions of the players' source."""
-    topic = topology.topic_name(settings, PLAYERS, "events")
+def _partitions(settings: Settings, domain: Domain = PLAYERS) -> list[TopicPartition]:
+    """The partitions of a domain's source."""
+    topic = topology.topic_name(settings, domain, "events")
     return [TopicPartition(topic, number) for number in range(settings.partitions)]
 
 
@@ -80,6 +83,23 @@ def test_a_match_is_written_in_order_under_its_players_names(installation: Setti
         assert DefaultPartitioner()(key, everything, everything) == partition
         sequences.setdefault(partition, []).append(event["seq"])
     assert all(found == sorted(found) for found in sequences.values())
+
+
+def test_a_farm_is_written_under_its_rigs_names_and_the_same_every_time(installation: Settings) -> None:
+    """Ids are made of rig and window: what a second run writes is what the first one wrote, in its order."""
+    farm = str(FARM)
+    run = _run("smartpool", farm, "--json")
+    assert run.exit_code == 0, run.output
+    (report,) = json.loads(run.stdout)["files"]
+    assert (report["read"], report["written"], sum(report["skipped"].values())) == (555, 475, 80)
+    first = _topic(installation, WORKERS)
+    assert all(key.decode() == json.loads(value)["worker_id"] for _, key, value in first)
+    assert sum(json.loads(value)["keys_scanned"] for _, _, value in first) == 50_301_340_867_800
+    assert _run("smartpool", farm).exit_code == 0
+    twice = _topic(installation, WORKERS)
+    for number in range(installation.partitions):
+        once = [record for record in first if record[0] == number]
+        assert [record for record in twice if record[0] == number] == once + once
 
 
 def test_a_truncated_file_is_completed_by_the_whole_one(installation: Settings, tmp_path: Path) -> None:

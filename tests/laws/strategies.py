@@ -18,7 +18,14 @@ from agents.driver import NOW, Driver
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.event import Outcome
-from tests.laws import given_players
+from tests.laws import (
+    given_assessments,
+    given_players,
+    given_projects,
+    given_rollups,
+    given_tutors,
+    given_workers,
+)
 from tests.laws.given import Fields, Given
 
 
@@ -43,7 +50,14 @@ class Between(Enum):
 Step = Input | Between
 END = NOW + 4 * 3_600_000  # after the longest story: twice 60 steps of a minute each
 
-GIVEN: dict[str, Given] = {"players": given_players.GIVEN}
+GIVEN: dict[str, Given] = {
+    "assessments": given_assessments.GIVEN,
+    "players": given_players.GIVEN,
+    "workers": given_workers.GIVEN,
+    "tutors": given_tutors.GIVEN,
+    "projects": given_projects.GIVEN,
+    "rollups": given_rollups.GIVEN,
+}
 
 # -- any domain --------------------------------------------------------------------------------------------------------
 
@@ -112,7 +126,7 @@ def play(driver: Driver, story: Sequence[Step]) -> Driver:
     """Let a story happen, up to its last step; `driver.settle()` ends it."""
     for step in story:
         if isinstance(step, Input):
-            driver.send(step.key, step.value)
+            driver.send(step.key, step.value, timestamp=NOW)  # however long the story has waited by then
             continue
         driver.fold()
         if step is Between.CRASH:

@@ -15,6 +15,7 @@ from tests.laws.strategies import (
     Between,
     Input,
     bad,
+    ended,
     every_domain,
     only_records,
     play,
@@ -50,7 +51,7 @@ def test_a_crash_at_every_position_after_a_commit_at_every_other(domain: Domain,
             driver.fold()
             driver.crash()
             play(driver, sent[crash:])
-            driver.settle()
+            ended(driver)
             assert outcome(driver) == wanted, (commit, crash)
 
 
@@ -64,7 +65,7 @@ def test_crashing_again_and_again_is_crashing_once(data: st.DataObject, domain: 
     for _ in range(3):
         driver.fold()
         driver.crash()
-    driver.settle()
+    ended(driver)
     story: list[Between] = [Between.COMMIT, Between.CRASH, Between.CRASH]
     assert outcome(driver) == outcome(told(domain, [*sent, *story]))
 

@@ -10,7 +10,7 @@ from agents.driver import Driver
 from tables.domain import Domain
 from tables.top import merge
 from tests.laws.looking import live_tops, published_tops
-from tests.laws.strategies import EXAMPLES, GIVEN, Between, Input, Step, every_domain, play, stories, told
+from tests.laws.strategies import EXAMPLES, GIVEN, Between, Input, Step, ended, every_domain, play, stories, told
 
 PARTITIONS = 5
 
@@ -26,7 +26,7 @@ def spread(domain: Domain, story: Sequence[Step]) -> list[Driver]:
             for driver in drivers:
                 play(driver, [step])
     for driver in drivers:
-        driver.settle()
+        ended(driver)
     return drivers
 
 

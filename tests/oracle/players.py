@@ -18,6 +18,7 @@ NORMAL = ("normal", "Normal", "official", "arcade", "event")
 CLASSES = ("ranked", "normal", "other")
 CATEGORY = {  # one weapon of each category, as the publisher's dictionary has them, and one that nobody knows
     "WeapHK416_C": "AR",
+    "WeapAK47_C": "AR",
     "WeapMini14_C": "DMR",
     "WeapKar98k_C": "SR",
     "WeapUMP_C": "SMG",
@@ -25,6 +26,7 @@ CATEGORY = {  # one weapon of each category, as the publisher's dictionary has t
     "WeapM249_C": "LMG",
     "WeapM9_C": "Pistol",
     "WeapPan_C": "Melee",
+    "PlayerMale_A_C": "Melee",
     "ProjGrenade_C": "Throwable",
     "WeapCrossbow_1_C": "Special",
     "BP_Motorbike_04_C": "Vehicle",

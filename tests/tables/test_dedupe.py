@@ -1,13 +1,17 @@
 """Bounded memory of what was folded already: what it remembers, and where it ends."""
 
+from collections import deque
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.driver import Driver
-from tables.dedupe import KIND, SOURCES, forget_oldest
+from tables.dedupe import ID_BYTES, ID_KIND, KIND, SOURCES, IdHead, LastIds, forget_oldest, packed
 from tables.event import Outcome
 from tables.players import PLAYERS
+from tables.row import Row
+from tables.table import Table
 from tests.tables.inputs import Fields, event, tell, told
 
 
@@ -115,3 +119,82 @@ def test_exactly_the_rising_sequences_of_each_source_count(sent: list[tuple[str,
         wanted += seq > last[match]
         last[match] = max(last[match], seq)
     assert applied(told(from_match(match, seq) for match, seq in sent)) == wanted
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------------
+
+
+def fresh() -> Row:
+    """A row that remembers ids."""
+    return Row(Table(PLAYERS, 0), "ann", IdHead())
+
+
+def numbered(number: int) -> bytes:
+    """The packed id of that number."""
+    return packed(f"id {number}")
+
+
+@pytest.mark.parametrize(("last", "per_cell"), [(32, 8), (512, 8), (512, 32), (8, 8), (3, 1), (1, 1)])
+def test_exactly_the_last_ids_are_remembered(last: int, per_cell: int) -> None:
+    """At the edge of the bound, at every fill of ring and head: the last `last` are known, the one before is not."""
+    memory, row = LastIds(last, per_cell), fresh()
+    for number in range(3 * last + 2 * per_cell + 1):
+        assert not memory.knows(row, numbered(number))
+        memory.remember(row, numbered(number))
+        assert memory.knows(row, numbered(number))
+        assert memory.knows(row, numbered(max(0, number - last + 1)))
+        if number >= last:
+            assert not memory.knows(row, numbered(number - last))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 12), max_size=80), st.sampled_from([(8, 4), (6, 3), (4, 1), (8, 8)]))
+def test_ids_are_known_as_a_queue_of_the_last_ones_would(sent: list[int], bounds: tuple[int, int]) -> None:
+    """Whatever comes again before or after it was forgotten."""
+    memory, row, queue = LastIds(*bounds), fresh(), deque[int](maxlen=bounds[0])
+    for number in sent:
+        assert memory.knows(row, numbered(number)) == (number in queue)
+        if number not in queue:
+            memory.remember(row, numbered(number))
+            queue.append(number)
+
+
+def test_a_new_id_writes_no_cell_until_there_are_eight() -> None:
+    """One small cell for eight ids, and never more cells than the ring has slots; the head stays small."""
+    memory, row = LastIds(32, 8), fresh()
+    for number in range(1000):
+        row.changed = {}
+        memory.remember(row, numbered(number))
+        assert len(row.changed) == (number % 8 == 7)
+        assert len(row.head.ids) < 8 * ID_BYTES
+    assert [len(cell.ids) for _, cell in row.of_kind(ID_KIND)] == [8 * ID_BYTES] * 4
+
+
+def test_bytes_across_two_ids_are_no_id() -> None:
+    """The end of one and the beginning of the next look like a third; only what stands at its place counts."""
+    memory, row = LastIds(8, 2), fresh()
+    first, second = bytes(range(16)), bytes(range(16, 32))
+    across = first[8:] + second[:8]
+    for id_ in (first, second, first, second):  # both in a cell
+        memory.remember(row, id_)
+    assert not memory.knows(row, across)
+    memory.remember(row, bytes(16))
+    assert not memory.knows(row, bytes(15) + b"\x01")
+    memory.remember(row, across)
+    assert memory.knows(row, across)
+
+
+def test_a_uuid_is_its_bytes_and_anything_else_a_digest() -> None:
+    """However a UUID is written it is the same; texts that only look like one are themselves."""
+    uuid = "0190163d-8694-739b-aea5-966c26f8ad91"
+    assert packed(uuid) == packed(uuid.upper()) == bytes.fromhex(uuid.replace("-", ""))
+    others = ["", "a", uuid[:-1], uuid + " ", "x" * 36, "-" * 36, uuid.replace("-", ""), "é" * 36, uuid[:-1] + "g"]
+    assert len({packed(other) for other in [uuid, *others]}) == len(others) + 1
+    assert {len(packed(other)) for other in others} == {ID_BYTES}
+
+
+@pytest.mark.parametrize(("last", "per_cell"), [(0, 8), (33, 8), (8, 0), (-8, 8)])
+def test_a_memory_of_broken_cells_is_refused(last: int, per_cell: int) -> None:
+    """Where it is declared, not at the first event."""
+    with pytest.raises(ValueError, match="has to be a multiple"):
+        LastIds(last, per_cell)

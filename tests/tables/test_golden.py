@@ -54,6 +54,8 @@ def named(value: Any) -> Any:
     """A struct as a dict, by the names of its fields, all the way down."""
     if isinstance(value, msgspec.Struct):
         return {name: named(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {name: named(part) for name, part in value.items()}
     return [named(item) for item in value] if isinstance(value, list | tuple) else value
 
 

@@ -1,12 +1,12 @@
-"""The declared views as a client asks for them."""
+"""Views of every kind as a client asks for them: the players', and some that only tests declare."""
 
 from urllib.parse import quote
 
-from app.web.views import parameters_of
-from tables import DOMAINS
+from app.web.parameters import parameters_of
 from tables.views import EntityView, Parameter, View
+from tests.web.declared import DECLARED
 
-VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
+VIEWS: tuple[View, ...] = DECLARED.views
 ENTITY_VIEWS = tuple(view for view in VIEWS if isinstance(view, EntityView))
 CHOICES: tuple[tuple[View, Parameter], ...] = tuple(
     (view, parameter) for view in VIEWS for parameter in parameters_of(view) if parameter.allowed

@@ -1,20 +1,28 @@
 """Workers served over HTTP, on ports of their own."""
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from app.web.live import Live
 from app.web.server import application
 from app.web.worker import Worker
 from tests.web.installation import Installation
 
 Client = TestClient[web.Request, web.Application]
-Serve = Callable[[Worker], Awaitable[Client]]
+
+
+class Serve(Protocol):
+    """Serves a worker at the address that it advertises; returns a client of it."""
+
+    async def __call__(self, worker: Worker, live: Live | None = None) -> Client:
+        """A `live` of other bounds than a worker's own, where a test cannot wait."""
 
 
 _bound: dict[int, socket.socket] = {}
@@ -36,12 +44,14 @@ def raw(client: Client, path: str) -> URL:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Serve a worker at the address that it advertises; returns a client of it."""
+    """Serve workers until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def start(worker: Worker) -> Client:
+        async def start(worker: Worker, live: Live | None = None) -> Client:
             bound = _bound.pop(worker.settings.web_port)
-            server = TestServer(application(worker), port=worker.settings.web_port, socket_factory=lambda *_: bound)
+            server = TestServer(
+                application(worker, live), port=worker.settings.web_port, socket_factory=lambda *_: bound
+            )
             return await stack.enter_async_context(TestClient(server))
 
         yield start

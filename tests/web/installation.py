@@ -21,8 +21,8 @@ from app.topology import topic_name
 from app.web.worker import Worker
 from tables.domain import Domain
 from tables.event import iso
-from tables.players import PLAYERS
 from tables.table import Table
+from tests.web.declared import DECLARED
 
 HOSTILE = (
     'a/b ü"<script>',
@@ -87,7 +87,7 @@ def events() -> Iterable[tuple[str, dict[str, Any]]]:
 class Installation:
     """Workers that share partitions. `distribution` is what Faust's assignor would tell each of them."""
 
-    domain: Domain = PLAYERS
+    domain: Domain = DECLARED
     token: str = ""
     distribution: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 

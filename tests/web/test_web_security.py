@@ -20,6 +20,7 @@ PATHS = [
     "/players/Ann",
     "/api/v1",
     "/api/v1/status",
+    "/api/v1/live",
     "/health/ready",
     "/nowhere",
 ]

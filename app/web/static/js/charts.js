@@ -1,49 +1,6 @@
-// Chart.js in the page's colours, in both themes. Charts are updated in place, so that they move instead of blinking.
+// The kinds of charts. Each returns a function that shows numbers: {label, ...}.
 
-const { Chart } = window;
-const drawn = new Set();
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const fade = (name, share) => `color-mix(in srgb, ${colour(name)} ${share}%, transparent)`;
-
-function theme() {
-  Chart.defaults.color = colour("quiet");
-  Chart.defaults.borderColor = colour("line");
-  Chart.defaults.font.family = getComputedStyle(document.documentElement).fontFamily;
-  Chart.defaults.maintainAspectRatio = false;
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) Chart.defaults.animation = false;
-  else Chart.defaults.animation.duration = 450;
-}
-
-/** A chart on a canvas: `configuration()` is asked again when the theme changes; `show(data)` gives it its numbers. */
-function chart(canvas, configuration, fill) {
-  let made = null;
-  let last = null;
-  const draw = () => {
-    theme();
-    made?.destroy();
-    made = new Chart(canvas, configuration());
-    if (last) show(last);
-  };
-  function show(data) {
-    last = data;
-    fill(made.data, data);
-    canvas.setAttribute("aria-label", data.label);
-    made.update();
-  }
-  draw();
-  drawn.add(draw);
-  return show;
-}
-
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((draw) => draw()));
-
-const line = (label, name, more = {}) => ({
-  label, data: [], borderColor: colour(name), backgroundColor: fade(name, 20), borderWidth: 2, pointBackgroundColor: colour(name), ...more,
-});
-
-const legend = () => ({
-  position: "bottom", labels: { usePointStyle: true, boxWidth: 9, boxHeight: 9, padding: 18, color: colour("ink") },
-});
+import { amounts, bar, chart, colour, legend, line, names } from "./chart.js";
 
 /** Shares in percent over categories: `{label, categories, damage: [], kills: []}`. */
 export function radar(canvas) {
@@ -78,30 +35,65 @@ export function radar(canvas) {
   });
 }
 
-/** Damage as bars and kills as a line, per day: `{label, days: [], damage: [], kills: []}`. */
-export function trend(canvas) {
-  const axis = (position, text) => ({
-    position, beginAtZero: true, title: { display: true, text }, grid: { drawOnChartArea: position === "left" },
-    ticks: { precision: 0, maxTicksLimit: 6 },
-  });
-  const days = () => ({
+/**
+ * One amount as bars and another as a line over the same names, on two axes: `{label, names: [], bars: [], line: []}`.
+ * Both are told by [name, title of the axis].
+ */
+export function pair(canvas, [bars, barsAxis], [over, overAxis]) {
+  const both = () => ({
     data: {
       labels: [],
       datasets: [
-        { type: "line", ...line("Kills", "coral", { yAxisID: "kills", tension: 0.25, pointRadius: 4, pointStyle: "rectRot" }) },
-        { type: "bar", label: "Damage", data: [], yAxisID: "damage", backgroundColor: fade("tide", 75), borderRadius: 6, maxBarThickness: 44 },
+        { type: "line", ...line(over, "coral", { yAxisID: "line", tension: 0.25, pointRadius: 4, pointStyle: "rectRot" }) },
+        bar(bars, "tide", { yAxisID: "bars" }),
       ],
     },
     options: {
       interaction: { mode: "index", intersect: false },
-      scales: { x: { grid: { display: false }, ticks: { maxRotation: 0, autoSkipPadding: 14 } }, damage: axis("left", "damage, HP"), kills: axis("right", "kills") },
+      scales: { x: names(), bars: amounts("left", barsAxis), line: amounts("right", overAxis) },
       plugins: { legend: legend() },
     },
   });
-  return chart(canvas, days, (data, numbers) => {
-    data.labels = numbers.days;
-    data.datasets[0].data = numbers.kills;
-    data.datasets[1].data = numbers.damage;
+  return chart(canvas, both, (data, numbers) => {
+    data.labels = numbers.names;
+    data.datasets[0].data = numbers.line;
+    data.datasets[1].data = numbers.bars;
+  });
+}
+
+/** How many are in each of some bins: `{label, names: [], counts: []}`. */
+export function histogram(canvas, of) {
+  const bins = () => ({
+    data: { labels: [], datasets: [bar(of, "tide", { maxBarThickness: 90, categoryPercentage: 0.94, barPercentage: 0.94 })] },
+    options: { scales: { x: names(), y: amounts("left", of) }, plugins: { legend: { display: false } } },
+  });
+  return chart(canvas, bins, (data, numbers) => {
+    data.labels = numbers.names;
+    data.datasets[0].data = numbers.counts;
+  });
+}
+
+const COLOURS = ["tide", "coral", "misrouted", "late"];
+const POINTS = ["circle", "rectRot", "triangle", "rect"];
+
+/** Several amounts of one unit as lines over the same names: `{label, names: [], lines: [[], ...]}`; null is a gap. */
+export function lines(canvas, labels, unit, more = {}) {
+  const several = () => ({
+    type: "line",
+    data: {
+      labels: [],
+      datasets: labels.map((label, place) =>
+        line(label, COLOURS[place], { tension: 0.25, pointRadius: 4, pointStyle: POINTS[place], spanGaps: true })),
+    },
+    options: {
+      interaction: { mode: "index", intersect: false },
+      scales: { x: names(), y: amounts("left", unit, more) },
+      plugins: { legend: legend() },
+    },
+  });
+  return chart(canvas, several, (data, numbers) => {
+    data.labels = numbers.names;
+    numbers.lines.forEach((values, place) => { data.datasets[place].data = values; });
   });
 }
 

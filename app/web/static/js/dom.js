@@ -1,4 +1,4 @@
-// Elements and numbers. Text is always set as text: what a player is called never becomes markup.
+// Elements. Text is always set as text: what an entity is called never becomes markup.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -22,40 +22,24 @@ export function portion(share, className = "", title = null) {
   return made;
 }
 
-const whole = new Intl.NumberFormat("en");
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-export const count = (value) => (value === null || value === undefined ? "–" : whole.format(value));
-/** counted(1, "kill") is "1 kill", counted(2, "kill") "2 kills". */
-export const counted = (value, one) => `${count(value)} ${value === 1 ? one : `${one}s`}`;
-export const brief = (value) => (value < 100_000 ? whole.format(Math.round(value)) : compact.format(value));
-export const decimal = (value, digits = 1) =>
-  value === null || value === undefined
-    ? "–"
-    : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-export const percent = (value) => `${decimal(value, value >= 10 ? 1 : 2)} %`;
+const name = (held) => held.getAttribute("href") ?? held.textContent;
 
-const SPANS = [[31_557_600, "y"], [86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
-
-/** How long ago: "12 s", "3 min", "8 y". */
-export function ago(instant) {
-  const seconds = Math.max(0, (Date.now() - new Date(instant).getTime()) / 1000);
-  const [span, unit] = SPANS.find(([size]) => seconds >= size) ?? [1, "s"];
-  return `${Math.floor(seconds / span)} ${unit}`;
+/** Give an element new children. A link or button that had the keyboard's focus has it again, if it is still there. */
+export function fill(place, ...children) {
+  const held = place.contains(document.activeElement) ? document.activeElement : null;
+  const known = held && name(held);
+  place.replaceChildren(...children);
+  if (!known) return;
+  const again = [...place.querySelectorAll("a, button")].find((each) => name(each) === known);
+  again?.focus({ preventScroll: true });
 }
 
-/** A key figure; `title` says it exactly where the figure is rounded. */
-export const tile = (label, value, title = null) =>
-  element("article.tile", { title }, element("h2", {}, label), element("p.figure", {}, value));
-
-/** One of a few values, as radio buttons that look like segments. */
-export function segments(place, legend, values, chosen, onChange) {
-  const name = place.id;
-  const set = element("fieldset.segments", {}, element("legend", {}, legend));
-  for (const [value, label] of values) {
-    const input = element("input", { type: "radio", name, value });
-    input.checked = value === chosen;
-    input.addEventListener("change", () => onChange(value));
-    set.append(element("label", {}, input, element("span", {}, label)));
+/** The entity that a page is about: the last part of its path. */
+export function entity() {
+  const last = location.pathname.split("/").at(-1);
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last; // no UTF-8: nobody is called so
   }
-  place.replaceChildren(set);
 }

@@ -1,9 +1,13 @@
 // Search by the beginning of a name, and the leaderboard.
 
-import { brief, byId, count, counted, decimal, element, percent, portion, segments, tile } from "./dom.js";
-import { follow } from "./follow.js";
+import { address, query } from "./address.js";
+import { byId, element, fill } from "./dom.js";
+import { follow, follower } from "./follow.js";
+import { brief, count, counted, decimal, percent } from "./numbers.js";
+import { board, segments, silent, tile } from "./parts.js";
 
 const TYPING_MS = 150; // a pause in typing
+const DOMAIN = ["players"];
 const LEADERBOARDS = [["kills", "Kills"], ["damage", "Damage"], ["headshot_rate", "Headshot rate"], ["longest_kill", "Longest kill"]];
 const CLASSES = [["all", "All"], ["ranked", "Ranked"], ["normal", "Normal"]];
 const SHOWN = {
@@ -12,44 +16,25 @@ const SHOWN = {
   headshot_rate: (value) => percent(100 * value),
   longest_kill: (value) => `${decimal(value, 1)} m`,
 };
-
-const address = new URL(location);
-const chosen = (name, values) => {
-  const value = address.searchParams.get(name);
-  return values.some(([known]) => known === value) ? value : values[0][0];
-};
-const asked = {
-  search: address.searchParams.get("search") ?? "",
-  by: chosen("by", LEADERBOARDS),
-  match_type: chosen("match_type", CLASSES),
-};
-const stops = {};
+const values = (choices) => choices.map(([value]) => value);
+const { values: asked, set } = address(
+  { search: "", by: "kills", match_type: "all" }, { by: values(LEADERBOARDS), match_type: values(CLASSES) });
 
 const pageOf = (player) => `/players/${encodeURIComponent(player)}`;
+const found = follower(DOMAIN, showFound);
+const ranked = follower(DOMAIN, showBoard);
+const search = () => found(query("/api/v1/players", { search: asked.search, limit: 24 }));
+const lead = () => ranked(query("/api/v1/players/leaderboard", { by: asked.by, match_type: asked.match_type }));
 
-function ask(name, url, onAnswer) {
-  stops[name]?.();
-  for (const [key, value] of Object.entries(asked)) {
-    if (value) address.searchParams.set(key, value);
-    else address.searchParams.delete(key);
-  }
-  history.replaceState(null, "", address);
-  stops[name] = follow(url, onAnswer);
-}
-
-const search = () => ask("search", `/api/v1/players?${new URLSearchParams({ search: asked.search, limit: 24 })}`, showFound);
-const lead = () =>
-  ask("board", `/api/v1/players/leaderboard?${new URLSearchParams({ by: asked.by, match_type: asked.match_type })}`, showBoard);
-
-function showFound({ results, more, missing_partitions: missing }) {
-  const links = results.map((found) =>
-    element("li", {}, element("a", { href: pageOf(found.player) },
-      element("span", {}, found.player), element("span", {}, counted(found.kills, "kill")))));
+function showFound(answer) {
+  const { results, more } = answer;
+  const links = results.map(({ player, kills }) =>
+    element("li", {}, element("a", { href: pageOf(player) },
+      element("span", {}, player), element("span", {}, counted(kills, "kill")))));
   const nobody = asked.search ? `No player’s name begins with “${asked.search}”.` : "No player yet. They appear with their first event.";
-  byId("found").replaceChildren(...(links.length ? links : [element("li.empty", {}, nobody)]));
+  fill(byId("found"), ...(links.length ? links : [element("li.empty", {}, nobody)]));
   const first = more ? `The first ${results.length}; type more of the name to see others.` : `${results.length} found.`;
-  const silent = missing.length ? ` Partitions ${missing.join(", ")} did not answer.` : "";
-  byId("found-count").textContent = links.length ? first + silent : silent;
+  byId("found-count").textContent = (links.length ? first : "") + silent(answer);
 }
 
 function showTotals(totals) {
@@ -64,13 +49,9 @@ function showTotals(totals) {
 }
 
 function showBoard({ results, by }) {
-  const best = Math.max(...results.map((line) => line.value), 0) || 1;
-  const lines = results.map((line) => element("li", {},
-    element("span.rank", {}, line.rank),
-    element("a", { href: pageOf(line.player), title: line.player }, line.player),
-    element("span.track", { "aria-hidden": "true" }, portion(line.value / best)),
-    element("b", {}, SHOWN[by](line.value))));
-  byId("board").replaceChildren(...(lines.length ? lines : [element("li", {}, element("p.empty", {}, "Nobody is ranked here yet."))]));
+  const best = Math.max(...results.map(({ value }) => value), 0) || 1;
+  board(byId("board"), results.map(({ rank, player, value }) =>
+    ({ rank, name: player, href: pageOf(player), share: value / best, text: SHOWN[by](value) })), "Nobody is ranked here yet.");
   byId("board-note").textContent = by === "headshot_rate" ? "Players with 20 kills or more." : "";
 }
 
@@ -78,14 +59,14 @@ let typing = 0;
 byId("search").value = asked.search;
 byId("search").addEventListener("input", () => {
   clearTimeout(typing);
-  typing = setTimeout(() => { asked.search = byId("search").value; search(); }, TYPING_MS);
+  typing = setTimeout(() => { set({ search: byId("search").value }); search(); }, TYPING_MS);
 });
 byId("search-form").addEventListener("submit", (event) => {
   event.preventDefault();
   byId("found").querySelector("a")?.focus();
 });
-segments(byId("by"), "Compare by", LEADERBOARDS, asked.by, (value) => { asked.by = value; lead(); });
-segments(byId("match-type"), "Class of matches", CLASSES, asked.match_type, (value) => { asked.match_type = value; lead(); });
+segments(byId("by"), "Compare by", LEADERBOARDS, asked.by, (value) => { set({ by: value }); lead(); });
+segments(byId("match-type"), "Class of matches", CLASSES, asked.match_type, (value) => { set({ match_type: value }); lead(); });
 search();
 lead();
-follow("/api/v1/players/totals", showTotals);
+follow(DOMAIN, "/api/v1/players/totals", showTotals);

@@ -1,0 +1,61 @@
+"""What the demo plays: real data where there is some, seeded events for the other domains.
+
+Every run plays the same, so a second one finds nothing new; only the tutors' sessions move on with the date, because
+what counts of them is the last 90 days.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from itertools import islice
+from random import Random
+
+import orjson
+
+from app.clock import now_ms
+from app.demo.cut import SAMPLE
+from app.demo.farm import FARM
+from app.ingest import pubg, smartpool
+from app.ingest.array import elements
+from app.ingest.report import Report
+from app.ingest.source import Source
+from tables.event import DAY_MS
+
+Records = Iterator[tuple[bytes, bytes | None]]
+
+SEED = 7
+FIRST = 1_767_571_200_000  # 2026-01-05T00:00:00Z, a Monday
+TUTORS_DAYS = 60  # of sessions
+
+
+def players(report: Report) -> Records:
+    """Four minutes of a real match."""
+    with Source(str(SAMPLE)) as source:
+        yield from map(pubg.record, pubg.slim_events(elements(source), report))
+
+
+def workers(report: Report) -> Records:
+    """Fifteen hours of a real mining farm."""
+    with Source(str(FARM)) as source:
+        yield from smartpool.records(source, report)
+
+
+def _generated(domain: str, count: int, keys: int, start: int) -> Callable[[Report], Records]:
+    def records(_report: Report) -> Records:
+        events = importlib.import_module(f"app.generate.{domain}").events
+        for entity, event in islice(events(Random(SEED), keys, start), count):  # noqa: S311 - not for secrets
+            yield entity.encode(), None if event is None else orjson.dumps(event)
+
+    return records
+
+
+def played() -> dict[str, Callable[[Report], Records]]:
+    """Domain -> its records, in the order of the registry."""
+    midnight = now_ms() // DAY_MS * DAY_MS
+    return {
+        "assessments": _generated("assessments", 400, 40, FIRST),
+        "players": players,
+        "workers": workers,
+        "tutors": _generated("tutors", 1_500, 12, midnight - TUTORS_DAYS * DAY_MS),
+        "projects": _generated("projects", 300, 80, FIRST),
+        "rollups": _generated("rollups", 600, 3, FIRST),
+    }

@@ -1,0 +1,190 @@
+"""A real installation for the oracles: every domain's events on a real Kafka, and a worker that may be killed."""
+
+import asyncio
+import importlib
+import json
+import random
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import DefaultPartitioner
+
+from app.broker.ready import free_port
+from app.settings import Settings
+from app.topology import topic_name
+from tables.domain import Domain
+from tests.chaos import workload
+from tests.chaos.consume import latest, read_all
+from tests.chaos.process import Worker
+from tests.oracle.interface import Raw
+
+Sent = tuple[bytes | None, bytes | None]
+POISON = (b"", b"{", b"[1,2", b"\xff\xfe", b'{"x":1e400}', b"null", b'{"type":7}', b'{"tier":[]}')
+KEYS = 1_000
+HOUR_MS = 3_600_000
+
+
+# -- what goes in ------------------------------------------------------------------------------------------------------
+
+
+def events(domain: Domain, count: int, seed: int) -> Iterator[Sent]:
+    """`count` records of a domain, the last of them an hour old: repeats, disorder and poison among them."""
+    if domain.name == "players":  # their workload makes its own faults
+        return workload.records(count, seed)
+    make = importlib.import_module(f"app.generate.{domain.name}").events
+    # How long so many events take is the generator's business: look at the last one first.
+    span = max(_at(domain, event) for _, event in islice(make(random.Random(seed), KEYS, 0), count))
+    start = time.time_ns() // 1_000_000 - HOUR_MS - span
+    made = islice(make(random.Random(seed), KEYS, start), count)
+    plain = ((key.encode(), None if event is None else orjson.dumps(event)) for key, event in made)
+    return _spoilt(plain, random.Random(seed))
+
+
+def _at(domain: Domain, event: Mapping[str, Any] | None) -> int:
+    return 0 if event is None else domain.at(msgspec.convert(event, type=domain.event)) or 0
+
+
+def _spoilt(records: Iterable[Sent], rng: random.Random) -> Iterator[Sent]:
+    """3 % again, soon or a little later; 3 % held back a while; 0.5 % that are no events, under a real key."""
+    recent: list[Sent] = []
+    held: list[Sent] = []
+    for record in records:
+        dice = rng.random()
+        if dice < 0.03:
+            held.append(record)
+        else:
+            yield record
+        if held and rng.random() < 0.05:
+            yield held.pop(rng.randrange(len(held)))
+        recent = [*recent[-199:], record]
+        if rng.random() < 0.03:
+            yield rng.choice(recent)
+        if rng.random() < 0.005:
+            yield record[0], rng.choice(POISON)
+    yield from held
+
+
+async def write(settings: Settings, domain: Domain, records: Iterable[Sent]) -> None:
+    """Write records to the domain's source topic, each to its key's partition."""
+    topic = topic_name(settings, domain, "events")
+    producer = AIOKafkaProducer(**settings.kafka(), enable_idempotence=True, max_batch_size=512 * 1024)
+    await producer.start()
+    try:
+        partitioner, numbers = DefaultPartitioner(), list(range(settings.partitions))
+        batches = {number: producer.create_batch() for number in numbers}
+        sent = []
+        for key, value in records:
+            number = partitioner(key, numbers, numbers)
+            while batches[number].append(key=key, value=value, timestamp=None) is None:
+                sent.append(await producer.send_batch(batches[number], topic, partition=number))
+                batches[number] = producer.create_batch()
+        for number, batch in batches.items():
+            if batch.record_count():
+                sent.append(await producer.send_batch(batch, topic, partition=number))
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+# -- what comes out ----------------------------------------------------------------------------------------------------
+
+
+async def raw(settings: Settings, domain: Domain) -> list[Raw]:
+    """Every committed record of the source, partition by partition."""
+    consumer = AIOKafkaConsumer(**settings.kafka(), isolation_level="read_committed", enable_auto_commit=False)
+    await consumer.start()
+    found: list[Raw] = []
+    try:
+        topic = topic_name(settings, domain, "events")
+        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
+            for partition, records in (await consumer.getmany(timeout_ms=200, max_records=50_000)).items():
+                found += [Raw(partition.partition, r.offset, r.key, r.value, r.timestamp) for r in records]
+    finally:
+        await consumer.stop()
+    return sorted(found, key=lambda record: record[:2])
+
+
+async def merged_totals(settings: Settings, domain: Domain) -> dict[str, Any]:
+    """The totals records of all partitions, added up name by name."""
+    totals: dict[str, Any] = {}
+    for partition, values in latest(await read_all(settings, topic_name(settings, domain, "totals"))).items():
+        body = json.loads(values.get(str(partition.partition).encode(), b"{}"))
+        for name, value in body.items():
+            totals[name] = _sum(totals[name], value) if name in totals else value
+    return totals
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if isinstance(one, dict):
+        return {name: one.get(name, 0) + other.get(name, 0) for name in one | other}
+    return [a + b for a, b in zip(one, other, strict=True)] if isinstance(one, list) else one + other
+
+
+async def snapshots(settings: Settings, domain: Domain) -> dict[bytes, dict[str, Any]]:
+    """The stats topic as compaction would have it."""
+    found = latest(await read_all(settings, topic_name(settings, domain, "stats")))
+    return {key or b"": json.loads(value) for values in found.values() for key, value in values.items()}
+
+
+def ask(settings: Settings, path: str) -> dict[str, Any]:
+    """The answer of a view; a worker that is just restoring is asked again by whoever waits."""
+    url = f"http://127.0.0.1:{settings.web_port}{path}"
+    with suppress(urllib.error.URLError, TimeoutError), urllib.request.urlopen(url, timeout=5) as response:
+        body: dict[str, Any] = json.load(response)
+        return body
+    return {}
+
+
+def difference(found: Any, wanted: Any, where: str = "") -> str:
+    """The first place at which an answer is not what the oracle says; what the oracle does not say is not compared."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping):
+            return f"{where} is {found!r}, wanted {wanted!r}"
+        places = ((found.get(name), value, f"{where}.{name}") for name, value in wanted.items())
+    elif isinstance(wanted, list | tuple):
+        if not isinstance(found, list) or len(found) != len(wanted):
+            return f"{where} is {found!r}, wanted {wanted!r}"
+        places = ((a, b, f"{where}[{n}]") for n, (a, b) in enumerate(zip(found, wanted, strict=True)))
+    elif isinstance(wanted, float) and isinstance(found, int | float):
+        # But for the last decimal of a number that was rounded to be shown.
+        return "" if found == pytest.approx(wanted, rel=1e-9, abs=0.010001) else f"{where} is {found}, wanted {wanted}"
+    else:
+        return "" if found == wanted else f"{where} is {found!r}, wanted {wanted!r}"
+    return next((said for said in (difference(*place) for place in places) if said), "")
+
+
+def eventually(look: Callable[[], str], seconds: float) -> None:
+    """Wait until nothing is said; what was said last is the failure."""
+    deadline = time.monotonic() + seconds
+    while said := look():
+        assert time.monotonic() < deadline, said
+        time.sleep(0.2)
+
+
+# -- the worker --------------------------------------------------------------------------------------------------------
+
+
+def start(settings: Settings, folder: Path, **variables: str) -> Worker:
+    """A worker of an installation, at the settings' web port."""
+    return Worker(settings, folder / "worker.log", **variables)
+
+
+def installation(kafka: str, prefix: str) -> Settings:
+    """Settings of an installation of its own, with a port for its views and a static member for quick restarts."""
+    return Settings(
+        bootstrap_servers=kafka, prefix=f"{prefix}-", web_port=free_port(), instance_id="worker-0", partitions=4
+    )

@@ -1,0 +1,73 @@
+"""Every view that a domain declares is served, before there is any event."""
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from agents.task import Task
+from app.engine.engine import Engine
+from app.engine.owned import Owned, State
+from app.engine.totals import TotalsReader
+from app.settings import load
+from app.web.worker import Worker
+from tables import DOMAINS
+from tables.table import Table
+from tables.views import AggregateView, EntityView, ListView, View
+from tests.web.asking import FRESHNESS, name_of, path_of
+from tests.web.conftest import Client, Serve, bound_port
+from tests.web.installation import Member
+
+VIEWS = [view for domain in DOMAINS for view in domain.views]
+PARTITIONS = 2
+
+
+def empty(port: int) -> Worker:
+    """The only worker of an installation of all domains that has seen nothing yet."""
+    settings = load(bootstrap_servers="nowhere:9092", web_port=port, partitions=PARTITIONS)
+    engine, totals = Engine(settings, DOMAINS), TotalsReader(settings, DOMAINS)
+    engine.group = Member()
+    totals.complete.set()
+    for source, domain in engine.domains.items():
+        for partition in range(PARTITIONS):
+            owned = engine.owned[source, partition] = Owned(engine, domain, partition)
+            table = Table(domain, partition, partitions=PARTITIONS)
+            owned.task = Task(domain, partition, table, source, engine.partition_of)
+            owned.state = State.LIVE
+    return Worker(
+        settings=settings,
+        domains=DOMAINS,
+        engine=engine,
+        totals=totals,
+        distribution=dict,
+        lag_records=lambda _owned: 0,
+    )
+
+
+@pytest.fixture
+async def nothing_yet(serve: Serve) -> Client:
+    """A client of the empty installation."""
+    return await serve(empty(bound_port()))
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=name_of)
+async def test_every_view_answers_before_there_is_an_event(nothing_yet: Client, view: View) -> None:
+    """200 and not fresh at all; 404 for an entity that nobody knows yet."""
+    async with nothing_yet.get(path_of(view, "nobody")) as answer:
+        body: dict[str, Any] = await answer.json()
+        assert answer.status == (404 if isinstance(view, EntityView) else 200), body
+    if isinstance(view, EntityView):
+        assert body["error"]["code"] == "unknown_entity"
+        return
+    assert body.keys() > FRESHNESS
+    assert (body["as_of"], body["age_seconds"]) == (None, None)
+    if isinstance(view, ListView | AggregateView):
+        assert body["missing_partitions"] == []
+
+
+async def test_no_path_is_declared_twice(nothing_yet: Client) -> None:
+    """One of the two would never be asked."""
+    app = nothing_yet.server.app  # type: ignore[attr-defined] # the test server has one
+    assert isinstance(app, web.Application)
+    served = [(route.method, route.resource.canonical) for route in app.router.routes() if route.resource]
+    assert len(served) == len(set(served))
