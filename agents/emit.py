@@ -43,8 +43,11 @@ def await_dues(task: Task, rows: Iterable[Row]) -> None:
     at_time = task.domain.at_time
     if at_time is not None:
         for row in rows:
-            if due := at_time.due(row.head):
-                heappush(task.dues, (due, row.entity.encode()))
+            key = row.entity.encode()
+            due = at_time.due(row.head)
+            if due and task.awaited.get(key) != due:  # a row that is published often mostly awaits the same time
+                task.awaited[key] = due
+                heappush(task.dues, (due, key))
 
 
 def tick(task: Task, now: int) -> None:
@@ -86,6 +89,8 @@ def _publish_due(task: Task, now: int) -> None:
     ready: dict[bytes, Row] = {}
     while task.dues and task.dues[0][0] <= now_or_end:
         due, key = heappop(task.dues)
+        if task.awaited.get(key) == due:
+            del task.awaited[key]
         row = rows.get(key)
         if row is not None and at_time.due(row.head) == due:
             ready[key] = row

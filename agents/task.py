@@ -69,6 +69,7 @@ class Task:
         poison: offsets at which the fold itself failed, with the reason; they become dead letters.
         timers: rows whose snapshot is due, in the order of their due times: a constant delay makes that a queue.
         dues: a heap of (when time alone changes a row, the row's key); what a row says by now is what counts.
+        awaited: the row's key -> the time of its that was put into `dues` last, until that has come.
         read_to_end_at: the latest time at which the source is known to have been folded to its end; ms, 0 for never.
         others: the other partitions' totals, merged; None while they are not known.
         demanded: somebody has asked for the periodic record out of turn.
@@ -83,6 +84,7 @@ class Task:
     outgoing: list[Outgoing] = field(default_factory=list)
     timers: list[tuple[int, bytes]] = field(default_factory=list)
     dues: list[tuple[int, bytes]] = field(default_factory=list)
+    awaited: dict[bytes, int] = field(default_factory=dict)
     read_to_end_at: int = 0
     others: Callable[[], Any] = lambda: None
     demanded: bool = False

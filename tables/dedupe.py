@@ -123,9 +123,10 @@ class LastIds:
         if head.ids.find(id_) >= 0 and _at(head.ids, id_) >= 0:  # quicker than `in`, which tries an integer first
             return True
         if head.id_cells:
-            cells = row.cells
+            get = row.cells.get
             for name in self._names:
-                if name in cells and cells[name].ids.find(id_) >= 0 and self._counts(head, name, cells[name].ids, id_):
+                cell = get(name)
+                if cell is not None and cell.ids.find(id_) >= 0 and self._counts(head, name, cell.ids, id_):
                     return True
         return False
 

@@ -62,6 +62,6 @@ def _check(kind: Kind) -> Callable[[str], None]:
         except ValueError:
             right = False
         if not right:
-            raise ValueError(f"it has to be a {kind} like {example}")
+            raise ValueError(f"a {kind} like {example}")
 
     return check

@@ -419,7 +419,7 @@ def _periods_shown(name: str, totals: PeriodTotals) -> Answer:
 
 def _check_limit(text: str) -> None:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_HISTORY):
-        raise ValueError(f"it has to be a whole number, 1..{MOST_HISTORY}")
+        raise ValueError(f"1..{MOST_HISTORY}")
 
 
 WORKERS = Domain(

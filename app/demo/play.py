@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 from aiokafka import TopicPartition
 
 from app import topology
@@ -26,6 +27,7 @@ from tables.views import TotalsView
 
 TOTALS_SECONDS = 30.0
 STUCK_SECONDS = 60.0
+RESTING_SECONDS = 1.5  # longer than the emission of the domains whose totals change with it (child.SOONER)
 SHOWN = ("players", "hits", "damage", "kills", "groups")
 
 
@@ -106,7 +108,7 @@ async def _totals(settings: Settings) -> AsyncIterator[TotalsReader]:
 async def _folded(
     settings: Settings, totals: TotalsReader, child: Child, before: dict[str, list[int]], written: dict[str, int]
 ) -> None:
-    """Wait until all records are in the totals. They are read committed: what they say is durable.
+    """Wait until all records are in the totals, and these rest. They are read committed: what they say is durable.
 
     Records of an earlier run that was cut short may still be on their way: then more than was written is to come, and
     the position tells. A topic that is written in transactions ends in markers that nobody folds: there the count does.
@@ -119,7 +121,7 @@ async def _folded(
             merged[name].position >= ends[name] or sum(merged[name].outcomes) - sum(before[name]) >= number > 0
             for name, number in written.items()
         ):
-            return
+            break
         consumed = sum(sum(each.outcomes) for each in merged.values())
         if consumed > progress:
             progress, moved = consumed, time.monotonic()
@@ -127,6 +129,17 @@ async def _folded(
             raise child.error(f"{consumed} records are folded, and no more for {STUCK_SECONDS:.0f} s")
         child.check()
         await asyncio.sleep(LOOK_SECONDS)
+    # What is published later changes totals once more (how many tutors are in which tier): until nothing moves.
+    told, moved = _all(totals), time.monotonic()
+    while time.monotonic() - moved < RESTING_SECONDS:
+        child.check()
+        await asyncio.sleep(LOOK_SECONDS)
+        if _all(totals) != told:
+            told, moved = _all(totals), time.monotonic()
+
+
+def _all(totals: TotalsReader) -> list[Any]:
+    return [msgspec.to_builtins(totals.totals(domain)) for domain in DOMAINS]
 
 
 async def _end(settings: Settings, domain: Domain) -> int:

@@ -34,7 +34,7 @@ def events(random: Random, keys: int, start: int) -> Iterator[tuple[str, Fields 
         keys: how many sessions there are; some are come back to again and again.
         start: time of the first event, ms since the epoch.
     """
-    ids = [_uuid7(random, start - random.randrange(7 * DAY_MS)) for _ in range(keys)]
+    ids = [_uuid7(random, max(0, start - random.randrange(7 * DAY_MS))) for _ in range(keys)]
     popularity = list(accumulate(1 / rank for rank in range(1, keys + 1)))
     messages = [0] * keys
     number = min(SESSIONS_AT_ONCE, max(1, keys // 5))

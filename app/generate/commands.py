@@ -3,10 +3,8 @@
 import asyncio
 import importlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from itertools import islice
 from random import Random
 from typing import Any
@@ -16,42 +14,18 @@ import msgspec
 import orjson
 
 from app import topology
-from app.clock import now_ms
 from app.connection import connection
 from app.failures import fail
-from app.generate.faults import Record, Records, Shares, Summary, faulty
+from app.generate.faults import Records, Shares, Summary, faulty
+from app.generate.poison import Record
+from app.generate.timing import START, Start, paced
 from app.generate.writer import write
 from app.ingest.report import Report
 from tables import DOMAINS
 from tables.domain import Domain
-from tables.event import iso, millis
+from tables.event import iso
 
-START = "2025-01-06T00:00:00Z"  # a Monday: weeks and months begin where one looks for them
-PAUSE_SECONDS = 0.01  # shorter waits cost more than they are long
 _SHARE = click.FloatRange(0, 1)
-_UNIT_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
-_NOW = re.compile(r"now(?:-(?P<number>\d{1,6})(?P<unit>[dhm]))?")
-
-
-class Start(click.ParamType):
-    """A time in ms since the epoch, written as ISO 8601, `now` or `now-30d`."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it."""
-        if isinstance(value, int):
-            return value
-        found = _NOW.fullmatch(value)
-        if found:
-            return now_ms() - int(found["number"] or 0) * _UNIT_MS[found["unit"] or "m"]
-        try:
-            at = millis(datetime.fromisoformat(value))
-        except (ValueError, OverflowError):
-            at = -1
-        if at < 0:
-            self.fail(f"{value!r} is no time: give one as {START}, `now` or `now-30d` (d, h, m)", param, ctx)
-        return at
 
 
 @click.command()
@@ -89,8 +63,8 @@ def generate(  # noqa: PLR0913 - options of a command
     """Make believable events and write them into a domain's source topic.
 
     The same seed and options give the same bytes in the same order: the events begin at a fixed time unless --start
-    says otherwise, and nothing depends on the clock. --start now-30d is for data that looks alive; events more than a
-    day ahead of now are refused by workers, so begin early enough for as many as you want.
+    says otherwise, and nothing depends on the clock. --start now-30d makes data that looks alive. Event time goes on at
+    the domain's own pace, whatever --rate: begin early enough, events more than a day ahead of now are refused.
 
     Faults are added and take nothing away: what is left without repeats and poison, sorted, are the events. Poison is
     bad JSON, a missing field, a wrong type, NaN, no bytes, deep nesting, no key, a wrong key. Files hold events only:
@@ -100,7 +74,7 @@ def generate(  # noqa: PLR0913 - options of a command
     Examples:
       tidemark generate players --events 100000 --keys 1000
       tidemark generate players --duplicates 0.01 --disorder 0.05 --late 0.01 --poison 0.001
-      tidemark generate players --start now --rate 50
+      tidemark generate players --start now-1d --rate 50
       tidemark generate players --events 1000 --output events.jsonl
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
     declared = next(found for found in DOMAINS if found.name == domain)
@@ -175,22 +149,6 @@ def _to_file(output: str, records: Records, rate: float | None, report: Report) 
             file.write(record.value + b"\n")
             report.written += 1
     return left_out
-
-
-def paced(rate: float | None) -> Callable[[], float] | None:
-    """How many seconds to wait before each record, so that there are `rate` of them in a second; None: no waiting."""
-    if rate is None:
-        return None
-    began, number = time.monotonic(), 0
-
-    def ahead() -> float:
-        nonlocal number
-        due = began + number / rate
-        number += 1
-        seconds = due - time.monotonic()
-        return seconds if seconds > PAUSE_SECONDS else 0.0
-
-    return ahead
 
 
 def _print(told: dict[str, Any], *, as_json: bool, err: bool) -> None:

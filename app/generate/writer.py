@@ -11,7 +11,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-from app.generate.faults import Record, Records
+from app.generate.faults import Records
+from app.generate.poison import Record
 from app.ingest.report import Report
 from app.settings import Settings
 

@@ -10,7 +10,7 @@ folded in the same transaction, and the source is folded up to exactly there. Wh
 from its dead letters: why a fold raised, or what the time was, is not in the events.
 
 What a table holds beside its events is a matter of time: which snapshots are owed, which are published, how far a
-window has moved. Both sides are brought to one moment by publishing every row. When timers ran is not written down
-anywhere. Where it can matter to the fold, as when a week closes by the clock, two histories are tried: a worker that
-was never behind, by the records' own timestamps, and one that folded everything in one go.
+window has moved. Both sides are brought to one moment by publishing every row. Where time may have changed a row
+between two events and the fold depends on it, as when a week closes by the clock, the stats topic tells when that was:
+every snapshot names the source offset that it is as of.
 """

@@ -79,7 +79,4 @@ def lines(domain: Domain, verdict: Verdict) -> list[str]:
     if verdict.first is None:
         return [f"{where}: {verdict.state}: {about}"]
     first = verdict.first.as_lines(domain.entity_name)
-    told = [f"{where}: {verdict.state} in {verdict.differing:,} cells; {about}. The first:", *first]
-    if domain.at_time is not None:
-        told.append("a worker that was behind while time changed its rows may explain it; the docs say how")
-    return told
+    return [f"{where}: {verdict.state} in {verdict.differing:,} cells; {about}. The first:", *first]

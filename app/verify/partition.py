@@ -15,8 +15,9 @@ from app.engine.fetch import read_to
 from app.settings import Settings
 from app.topology import topic_name
 from app.verify.difference import Difference, differences
-from app.verify.rebuild import Made, Partition, Rebuild, histories, poisoned, restored
+from app.verify.rebuild import Made, Partition, Publications, Rebuild, poisoned, published, restored
 from tables.domain import Domain
+from tables.emission import STATS
 from tables.table import CorruptCellError, UnwritableRowError
 
 SAME, DIFFERENT, UNKNOWN = "same", "different", "unknown"
@@ -102,15 +103,26 @@ class Verifier:
     async def _compare(
         self, partition: Partition, source: TopicPartition, poison: dict[int, str], wanted: Made, now: int
     ) -> tuple[int, Difference | None]:
-        found: tuple[int, Difference | None] = (0, None)
-        for ticks in histories(self._domain):
-            rebuild = Rebuild(partition, poison, now, ticks=ticks)
-            async for records in self._read(source, wanted.position):
-                rebuild.read([record for record in records if record.offset < wanted.position])
-            said = differences(self._domain, rebuild.finish().cells, wanted.cells)
-            if not said[0]:
-                return said
-            found = found if found[0] else said
+        made = await self._rebuilt(Rebuild(partition, poison, now), source, wanted.position)
+        found = differences(self._domain, made.cells, wanted.cells)
+        if not found[0] or self._domain.at_time is None:
+            return found
+        # What time has changed between two events may decide about the second one.
+        rebuild = Rebuild(partition, poison, now, await self._published(source.partition))
+        made = await self._rebuilt(rebuild, source, wanted.position)
+        return differences(self._domain, made.cells, wanted.cells)
+
+    async def _rebuilt(self, rebuild: Rebuild, source: TopicPartition, position: int) -> Made:
+        async for records in self._read(source, position):
+            rebuild.read([record for record in records if record.offset < position])
+        return rebuild.finish()
+
+    async def _published(self, number: int) -> Publications:
+        stats = self._topic(STATS, number)
+        found: dict[int, set[tuple[int, bytes]]] = {}
+        async for records in self._read(stats, await self._end(stats)):
+            for offset, told in published(records).items():
+                found.setdefault(offset, set()).update(told)
         return found
 
     async def _changelog(self, number: int) -> Restore:
@@ -131,7 +143,8 @@ class Verifier:
 
     async def _dead_letters(self, source: TopicPartition, position: int) -> dict[int, str]:
         """Offset -> reason of the records that the worker has found INVALID."""
-        letters, poison = self._topic(deadletter.ROLE, source.partition), {}
+        letters = self._topic(deadletter.ROLE, source.partition)
+        poison: dict[int, str] = {}
         async for records in self._read(letters, await self._end(letters)):
             poison |= poisoned((record.headers for record in records), source.topic, source.partition, position)
         return poison

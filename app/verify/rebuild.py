@@ -1,12 +1,15 @@
 """Rows from events and rows from the changelog, brought to the same moment."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import NamedTuple
+
+import msgspec
 
 from agents.aggregate import aggregate
 from agents.deadletter import PREFIX
-from agents.emit import publish, tick
+from agents.emit import publish
 from agents.restore import Restore
 from agents.task import Record, Task
 from tables.domain import Domain
@@ -15,7 +18,17 @@ from tables.option import Options
 from tables.table import Table
 
 Headers = Iterable[tuple[str, bytes | None]]
-TICK_MS = 1_000  # of the history with timers; workers tick with every commit, a few times a second
+Publications = Mapping[int, AbstractSet[tuple[int, bytes]]]
+"""Source offset of a row's last event -> (when, key) of what was published of the row then."""
+
+
+class _Published(msgspec.Struct):
+    """What every snapshot says of its moment, as far as it matters here."""
+
+    offset: int
+
+
+_offset_of = msgspec.json.Decoder(_Published).decode
 
 
 class Partition(NamedTuple):
@@ -76,14 +89,15 @@ class Rebuild:
         partition: what to rebuild.
         poison: offsets that the worker has found INVALID, with the reason.
         now: the moment that both sides are brought to, not before any that a worker has seen.
-        ticks: let timers run between the records, by the records' timestamps.
+        published: what is known of when rows were published, and so of how far time had changed them.
     """
 
-    def __init__(self, partition: Partition, poison: Mapping[int, str], now: int, *, ticks: bool = False) -> None:
+    def __init__(
+        self, partition: Partition, poison: Mapping[int, str], now: int, published: Publications | None = None
+    ) -> None:
         self._task = partition.task(poison)
         self._now = now
-        self._ticks = ticks
-        self._time = 0  # of the records so far; never goes back, never ahead of now
+        self._published = published or {}
 
     def read(self, records: Sequence[Record]) -> None:
         """Fold records.
@@ -92,25 +106,17 @@ class Rebuild:
             FoldError: at a record that the worker's dead letters do not name.
             UnwritableRowError: likewise.
         """
-        if not self._ticks:
-            self._fold(records)
-            return
-        for time, group in groupby(records, self._timed):
-            self._task.read_to_end_at = time
-            tick(self._task, time)
-            known = len(self._task.timers)
-            self._fold(list(group))
-            # By the clock of the records, and not by the one that decides about events from the future.
-            due = time + self._task.delay_ms
-            self._task.timers[known:] = [(due, key) for _, key in self._task.timers[known:]]
+        first = 0
+        for number, record in enumerate(records if self._published else ()):
+            if record.offset in self._published:
+                self._fold(records[first : number + 1])
+                self._publish(record)
+                first = number + 1
+        self._fold(records[first:])
 
     def finish(self) -> Made:
         """The cells."""
         return _made(self._task, self._now)
-
-    def _timed(self, record: Record) -> int:
-        self._time = max(self._time, min(record.timestamp, self._now) // TICK_MS * TICK_MS)
-        return self._time
 
     def _fold(self, records: Sequence[Record]) -> None:
         task = self._task
@@ -119,8 +125,37 @@ class Rebuild:
         task.table.take(self._now)
         task.table.buried.clear()
         task.outgoing.clear()
-        if not self._ticks:
-            task.timers.clear()
+        task.timers.clear()
+
+    def _publish(self, record: Record) -> None:
+        """Publish the row of a record that was its last event then, as late as what was published shows.
+
+        A record that is owed because of events may have been made at any time. One that is not was made by time, at
+        its own: a worker that had not caught up with the source then would not have made it.
+        """
+        task, row = self._task, self._task.table.rows.get(record.key or b"")
+        if row is None or row.head.offset != record.offset:
+            return
+        made: set[bytes | None] = set()
+        for time, key in sorted(self._published[record.offset]):
+            for until in (0, time):  # first what is owed anyway, then what time has changed by then
+                if key not in made:
+                    task.read_to_end_at = until
+                    publish(task, row, time)
+                    made |= {outgoing.key for outgoing in task.outgoing}
+                    task.outgoing.clear()
+
+
+def published(records: Iterable[Record]) -> Publications:
+    """What the stats topic tells of its records: from which offset of the source each was made, and when."""
+    found: dict[int, set[tuple[int, bytes]]] = {}
+    for record in records:
+        if record.key is None or record.value is None:
+            continue
+        with suppress(msgspec.MsgspecError):
+            offset = _offset_of(record.value).offset
+            found.setdefault(offset, set()).add((record.timestamp, record.key))
+    return found
 
 
 def poisoned(letters: Iterable[Headers], source: str, partition: int, position: int) -> dict[int, str]:
@@ -142,11 +177,6 @@ def poisoned(letters: Iterable[Headers], source: str, partition: int, position: 
         if place.items() <= said.items() and offset.isdigit() and int(offset) < position:
             found[int(offset)] = said.get("reason", b"").decode("utf-8", "replace")
     return found
-
-
-def histories(domain: Domain) -> tuple[bool, ...]:
-    """The values of `Rebuild.ticks` that are worth trying."""
-    return (False,) if domain.at_time is None else (False, True)
 
 
 def _made(task: Task, now: int) -> Made:

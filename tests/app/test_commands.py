@@ -80,7 +80,17 @@ def test_an_unknown_command_is_wrong_usage() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("worker",), ("topics", "verify"), ("topics", "create"), ("ingest", "pubg", "pyproject.toml"), ("demo",)],
+    [
+        ("worker",),
+        ("topics", "verify"),
+        ("topics", "create"),
+        ("ingest", "pubg", "pyproject.toml"),
+        ("generate", "players"),
+        ("history", "players-stats"),
+        ("watch",),
+        ("verify", "players"),
+        ("demo",),
+    ],
 )
 def test_without_an_answer_from_kafka_it_says_so_in_one_line(
     monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
@@ -159,12 +169,16 @@ def test_a_changed_retention_is_mended_by_create(monkeypatch: pytest.MonkeyPatch
     (line,) = _run("topics", "verify").stdout.splitlines()
     assert "mend it with: tidemark topics create, or with: kafka-configs.sh --bootstrap-server " + kafka in line
     monkeypatch.setenv("TIDEMARK_EVENTS_RETENTION_DAYS", "3")
-    assert _run("topics", "create").stdout == f"altered {topic}: retention.ms=259200000 (was 1000)\n"
+    altered = _run("topics", "create").stdout.splitlines()
+    assert f"altered {topic}: retention.ms=259200000 (was 1000)" in altered
+    assert all("-events: retention.ms=259200000 (was " in line for line in altered)
     assert _run("topics", "verify").exit_code == 0
     monkeypatch.setenv("TIDEMARK_EVENTS_RETENTION_DAYS", "4")
     monkeypatch.setenv("TIDEMARK_PARTITIONS", "5")
     monkeypatch.setenv("TIDEMARK_REPLICATION", "2")
-    assert json.loads(_run("topics", "create", "--json").stdout) == {"created": [], "altered": [topic]}
+    again = json.loads(_run("topics", "create", "--json").stdout)
+    assert (again["created"], len(again["altered"])) == ([], len(altered))
+    assert topic in again["altered"]
     assert asyncio.run(_get(kafka, topic, "segment.ms")) == "777777"
     problems = json.loads(_run("topics", "verify", "--json").stdout)["problems"]
     partitions, replicas = (line for line in problems if topic in line)

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from agents.driver import Driver
 from app import topology
 from app.commands import main
-from app.generate import commands, faults
-from app.generate.commands import START, accepts, paced
-from app.generate.faults import POISON, Record, Shares, Summary, faulty, spoil
+from app.generate import commands, faults, timing
+from app.generate.commands import accepts
+from app.generate.faults import Shares, Summary, faulty
+from app.generate.poison import POISON, Record, spoil
+from app.generate.timing import START, paced
 from app.ingest.lines import event_records
 from app.ingest.report import Report
 from app.ingest.source import Source
@@ -262,8 +264,8 @@ def test_standard_output_holds_nothing_but_events() -> None:
 )
 def test_a_start_is_a_time_or_now_and_before(monkeypatch: pytest.MonkeyPatch, start: str, ms: int) -> None:
     """Events that are to look alive begin some time ago."""
-    monkeypatch.setattr(commands, "now_ms", lambda: 10**12)
-    assert commands.Start().convert(start, None, None) == ms
+    monkeypatch.setattr(timing, "now_ms", lambda: 10**12)
+    assert timing.Start().convert(start, None, None) == ms
 
 
 @pytest.mark.parametrize("start", ["yesterday", "now-", "now-3w", "now+3d", "1969-12-31", ""])
@@ -277,7 +279,7 @@ def test_a_start_that_is_none_is_wrong_usage(start: str) -> None:
 def test_a_rate_is_kept_over_all_and_not_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was slow for once may catch up; waits too short to be kept are not begun."""
     now = 0.0
-    monkeypatch.setattr("app.generate.commands.time.monotonic", lambda: now)
+    monkeypatch.setattr("app.generate.timing.time.monotonic", lambda: now)
     ahead = paced(10)
     assert ahead is not None
     assert [ahead(), ahead()] == [0.0, 0.1]

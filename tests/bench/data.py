@@ -108,8 +108,8 @@ def assessment_events(number: int) -> Iterator[Pair]:
     """Assessments of Zipf-skewed sessions: nine of ten are of a message, 450 bytes; the others of a checkpoint."""
     rng = random.Random(SEED)
     sessions = [str(uuid.UUID(int=rng.getrandbits(128), version=4)).encode() for _ in range(KEYS)]
-    for n, session in enumerate(islice(_skewed(rng, KEYS), number)):
-        ms = AT_MS + n
+    for n, place in enumerate(islice(_skewed(rng, KEYS), number)):
+        session, ms = sessions[place], AT_MS + n
         seconds = n // 1_000
         # A version 7 UUID: 48 bits of time, 12 and 62 random ones.
         id_ = b"%08x-%04x-7%03x-8%03x-%012x" % (ms >> 16, ms & 0xFFFF, n & 0xFFF, n >> 12 & 0xFFF, rng.getrandbits(48))

@@ -106,7 +106,7 @@ def topics_table() -> str:
 
 
 def views_table() -> str:
-    """Every view that a domain declares."""
+    """Every view that a domain declares, and what it publishes on demand."""
     rows = []
     for domain in DOMAINS:
         for view in domain.views:
@@ -117,6 +117,8 @@ def views_table() -> str:
                 for parameter in parameters_of(view)
             ]
             rows.append((f"`{shown(view.path, domain.entity_name)}`", view.about, ", ".join(given)))
+        if domain.periodic is not None:
+            rows.append((f"`POST {domain.periodic.path}`", domain.periodic.about, ""))
     return table(("View", "Answers", "Parameters"), rows)
 
 

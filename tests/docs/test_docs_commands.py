@@ -16,7 +16,8 @@ VARIABLES = {variable(name, field) for name, field in Settings.model_fields.item
 VARIABLES |= {domain_options.variable(option) for option in domain_options.declared()}
 _CALL = re.compile(r"(?:^|[ /`$(])tidemark((?: [a-z]+)*)((?: +[^ |&;]+)*)")
 _VARIABLE = re.compile(r"\b(?:TIDEMARK|KAFKA)_[A-Z_]*[A-Z]\b")
-_PATH = re.compile(r"(?:(?<![\w/.-])|(?<=:6066))(/(?:api|health|login|logout|players)[\w/{}.-]*)")
+_ROOTS = "|".join(sorted({resource.canonical.split("/")[1] for resource in routes()} - {"", "static"} | {"logout"}))
+_PATH = re.compile(rf"(?:(?<![\w/.-])|(?<=:6066))(/(?:{_ROOTS})\b[\w/{{}}.-]*)")
 
 
 def _read_by_the_code() -> set[str]:

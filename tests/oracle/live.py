@@ -51,7 +51,7 @@ def events(domain: Domain, count: int, seed: int) -> Iterator[Sent]:
 
 
 def _at(domain: Domain, event: Mapping[str, Any] | None) -> int:
-    return 0 if event is None else domain.at(msgspec.convert(event, type=domain.event)) or 0
+    return 0 if event is None else domain.at(msgspec.json.decode(orjson.dumps(event), type=domain.event)) or 0
 
 
 def _spoilt(records: Iterable[Sent], rng: random.Random) -> Iterator[Sent]:

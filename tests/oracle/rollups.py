@@ -232,7 +232,7 @@ class RollupsOracle:
         return lines
 
     def totals(self) -> Mapping[str, Any]:
-        """How many environments, instances and picks there are. (How many weeks is the clock's business, too.)"""
+        """How many environments, instances and picks there are; how many weeks is the clock's business, too."""
         return {
             "keys": sum(bool(environment.taken) for environment in self.environments.values()),
             "instances": sum(1 for _ in self._instances()),
@@ -250,5 +250,6 @@ class RollupsOracle:
                 own = [line for line in lines if line["env"] == env]
                 query = urlencode({"env": env, "per_page": 100})
                 yield f"/rollups/{path}?{query}", {"total": len(own), "results": own[:100]}
-                since = [line for line in own if line.get("to", line[kind]) >= "2025-01-01"]
-                yield f"/rollups/{path}?{query}&from=2025-01-01", {"total": len(since), "results": since[:100]}
+                day = own[len(own) // 2][kind]
+                since = [line for line in own if line.get("to", line[kind]) >= day]
+                yield f"/rollups/{path}?{query}&from={day}", {"total": len(since), "results": since[:100]}

@@ -10,6 +10,7 @@ import pytest
 
 from agents.driver import NOW, Driver
 from app.generate import assessments, faults
+from app.generate.poison import Record
 from tables.assessments import ASSESSMENTS
 from tables.event import OUTCOMES
 from tables.top import merge
@@ -41,7 +42,7 @@ def accepts(value: bytes) -> bool:
     return True
 
 
-def records() -> list[faults.Record]:
+def records() -> list[Record]:
     """From the generator, and some that it does not make: times from everywhere, ids of every kind, new tiers."""
     chance = random.Random(5)
     made = []
@@ -53,7 +54,7 @@ def records() -> list[faults.Record]:
                 event["event_id"] = f"plugin-{chance.getrandbits(40)}"
         if chance.random() < 0.02:
             event["tier" if "context" in event else "result_type"] = chance.choice(("ultra", "", "session_end"))
-        made.append(faults.Record(entity.encode(), json.dumps(event).encode()))
+        made.append(Record(entity.encode(), json.dumps(event).encode()))
     return list(faults.faulty(made, SHARES, 8, accepts, faults.Summary()))
 
 

@@ -279,6 +279,7 @@ class Tutor:
         self.known: dict[Name, Fields] = {}
         self.waiting: set[Name] = set()
         self.newest = -1
+        self.oldest = 1 << 62  # nothing is kept by an earlier time: spares a look at everything
         self.forgotten_until = 0
         self.waiting_forgotten_until = 0
         self.counts: Counter[str] = Counter()
@@ -302,6 +303,7 @@ class Tutor:
             return "late"
         kept = max(start, before["kept"]) if name[0] == "session" and before is not None else start
         self.known[name] = event | {"version": at, "kept": kept}
+        self.oldest = min(self.oldest, kept)
         self.waiting.discard(name)
         if waits:
             self.waiting.add(name)
@@ -321,8 +323,9 @@ class Tutor:
             oldest = min(self.waiting, key=lambda name: (self.known[name]["version"], name))
             self.waiting_forgotten_until = max(self.waiting_forgotten_until, self.known[oldest]["version"])
             self._forget([oldest], "dropped")
-        if at // DAY > self.newest // DAY:
+        if at // DAY > self.newest // DAY and self.oldest < past(at):
             self._forget([name for name in self.known if self._kept(name) < past(at)], "unmatched")
+            self.oldest = min((event["kept"] for event in self.known.values()), default=1 << 62)
         self.newest = max(self.newest, at)
         if len(self.known) > self.limit:
             oldest_first = sorted(self.known, key=lambda name: (self._kept(name), name))

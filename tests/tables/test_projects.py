@@ -4,6 +4,8 @@ The traps of the origin have their names.
 """
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -469,3 +471,25 @@ def test_the_options_have_the_customary_variables() -> None:
     """INSTANCE_ID and ENV, as other services have them."""
     variables = {option.name: option.variable for option in PROJECTS.options}
     assert (variables["snapshot_instance_id"], variables["snapshot_env"]) == ("INSTANCE_ID", "ENV")
+
+
+# -- the docs ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_docs_are_what_happens() -> None:
+    """The events are folded; the record, the snapshot and the answer are those that they lead to."""
+    page = (Path(__file__).parents[2] / "docs/domains/projects.md").read_text("utf-8")
+    events, (published,), (snapshot,), (answer,) = [
+        [json.loads(line) for line in block.splitlines()]
+        for block in re.findall(r"```json\n(.+?)\n```", page, re.DOTALL)
+    ]
+    driver = told(*events, snapshot_instance_id="eu-1", snapshot_env="production")
+    assert outcomes(driver) == {"APPLIED": len(events)}
+    at(driver, NOW)
+    at(driver, NEXT)
+    assert json.loads(driver.stats[b"p-1"]) == published
+    assert driver.stats.keys() == {b"p-1", b"p-2"}
+    assert taken(driver) == [snapshot]
+    assert stats(driver) == answer
+    assert all(f"`{path}" in page for path in ("/stats?", "/status-meta", "/projects?", "/projects/p-1"))
+    assert all((option.variable or f"TIDEMARK_{option.name.upper()}") in page for option in PROJECTS.options)

@@ -5,7 +5,9 @@ The driver's time is Sunday, 2025-06-15, 15:06:40; weeks end in the night to com
 
 import itertools
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,7 +146,7 @@ def test_a_named_instances_snapshot_is_known_by_its_time() -> None:
 
 def test_without_an_instance_a_snapshot_is_known_by_time_and_content() -> None:
     """Several services may say no name: what differs is not the same. The order of names makes no difference."""
-    nobody = {"instance": "", "by_status": {"a": 1, "b": 2}}
+    nobody: Fields = {"instance": "", "by_status": {"a": 1, "b": 2}}
     driver = told(
         snapshot("2025-06-10T09:00:00Z", 1, **nobody),
         snapshot("2025-06-10T09:00:00Z", 1, **nobody | {"by_status": {"b": 2, "a": 1}}),
@@ -298,10 +300,35 @@ def test_until_five_past_midnight_the_week_before_is_open() -> None:
     ]
 
 
+def test_a_week_begins_with_its_first_millisecond() -> None:
+    """What is from midnight itself is no snapshot of the closed week."""
+    driver = told(
+        snapshot(f"{MONDAY}T00:05:00Z"), snapshot(f"{MONDAY}T00:00:00Z"), snapshot("2025-06-15T23:59:59.999Z")
+    )
+    assert outcomes(driver) == {"APPLIED": 2, "LATE": 1}
+    assert view(driver, "daily")[0]["timestamp"] == f"{MONDAY}T00:00:00.000Z"
+
+
 def test_weeks_without_a_snapshot_have_no_rollup() -> None:
     """Several may close at once."""
     driver = told(snapshot("2025-05-14T09:00:00Z"), snapshot("2025-05-25T09:00:00Z"), snapshot("2025-06-14T09:00:00Z"))
     assert [line["week"] for line in view(driver, "weekly") if line["closed"]] == ["2025-W21", "2025-W20"]
+
+
+def test_only_what_has_changed_is_published() -> None:
+    """A day once more when a snapshot of it has come; a week once."""
+    driver = told(*daily(10))
+    driver.settle()
+    for fields, keys in (
+        (snapshot("2025-06-15T08:00:00Z"), ["ann/i/day/2025-06-15"]),
+        (snapshot("2025-06-15T10:00:00Z"), ["ann/i/day/2025-06-15"]),
+        (snapshot(f"{MONDAY}T09:00:00Z"), [f"ann/i/day/{MONDAY}", "ann/i/week/2025-W24"]),
+        (snapshot(f"{MONDAY}T09:15:00Z"), [f"ann/i/day/{MONDAY}"]),
+    ):
+        before = len(driver.published["stats"])
+        tell(driver, fields)
+        driver.settle()
+        assert [(record.key or b"").decode() for record in driver.published["stats"][before:]] == keys
 
 
 # -- the clock ---------------------------------------------------------------------------------------------------------
@@ -468,6 +495,15 @@ def test_a_new_instance_takes_the_place_of_the_one_that_is_silent_the_longest() 
     assert (driver.task.table.totals.instances, driver.task.table.totals.days) == (2, 2)
     assert driver.read() == driver.cells
     assert not any(name[0] == "leaving" for name in driver.row("ann").cells)
+
+
+def test_what_a_dropped_instance_owed_is_deleted_with_it() -> None:
+    """A day that has gone out of it, and is still on the topic, goes too."""
+    driver = told(*daily(14), rollup_day_limit=14, rollup_instance_limit=1, rollup_week_limit=1)
+    driver.settle()
+    tell(driver, snapshot(f"{MONDAY}T09:00:00Z"), snapshot(f"{MONDAY}T09:01:00Z", instance="other"))
+    driver.settle()
+    assert published(driver).keys() == {f"ann/other/day/{MONDAY}"}
 
 
 def test_what_is_older_than_all_instances_does_not_push_one_out() -> None:
@@ -638,3 +674,31 @@ def test_rollups_are_those_of_the_picks_that_were_applied(sent: list[tuple[int, 
         expected = {"last": values[-1], "min": min(values), "max": max(values)}
         assert line["totals"]["projects"] == expected | {"mean": round(sum(values) / len(values), 2)}
         assert line["days"] + len(line["missing_days"]) == 7
+
+
+# -- the docs ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_docs_are_what_happens() -> None:
+    """The events are folded; the records are those that they lead to."""
+    page = (Path(__file__).parents[2] / "docs/domains/rollups.md").read_text("utf-8")
+    events, *records = [
+        [json.loads(line) for line in block.splitlines()]
+        for block in re.findall(r"```json\n(.+?)\n```", page, re.DOTALL)
+    ]
+    driver = Driver(ROLLUPS)
+    tell(driver, *events)
+    driver.settle()
+    assert outcomes(driver) == {"APPLIED": len(events)}
+    keys = [key for key in re.findall(r"`(production/[^`]+)`", page) if key in published(driver)]
+    assert len(keys) == len(records) == 2
+    for key, (record,) in zip(keys, records, strict=True):
+        body = published(driver)[key]
+        assert body == record | {name: body[name] for name in ("revision", "as_of", "partition", "offset")}
+    assert {parameter.name for view in ROLLUPS.views for parameter in view.parameters} == {
+        "env",
+        "instance",
+        "from",
+        "to",
+    }
+    assert all(f"`{view.path}?" in page for view in ROLLUPS.views)

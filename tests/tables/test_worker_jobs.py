@@ -114,6 +114,15 @@ def test_a_long_job_outlives_many_short_ones() -> None:
     assert lifetime(driver)["total_keys_scanned"] == 3 * JOBS * 10 + 3 * JOBS - 1
 
 
+def test_the_latest_start_of_all_forgotten_jobs_counts() -> None:
+    """A job that began early and was forgotten late does not bring those back that were forgotten before it."""
+    early = started(1, job_id="early", started_at=iso(MIDNIGHT - MINUTE))  # heard of after job 0, begun before it
+    driver = told(*(started(number) for number in (0, 2)), early, *(started(number) for number in range(3, JOBS + 2)))
+    assert {cell.job_id for _, cell in driver.row("ann").of_kind("job")} == {f"job-{n}" for n in range(2, JOBS + 2)}
+    tell(driver, started(0, finished_at=iso(NOW)), early | {"finished_at": iso(NOW)})
+    assert outcomes(driver)["LATE"] == 2
+
+
 def test_a_batch_is_known_by_its_id() -> None:
     """Whatever else it says; the last 512 ids of a row are remembered."""
     events = [batch(1, 1, batch_id=str(number)) for number in range(IDS.last)]

@@ -1,4 +1,4 @@
-"""The system's Chromium, headless: a page's DOM as its scripts have left it, and what it complained about."""
+"""The system's Chromium, headless, driven over its own protocol: what a page shows, asks for and complains about."""
 
 import asyncio
 import re
@@ -9,15 +9,14 @@ from html import unescape
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Of the page's own clock, which runs ahead while nothing is to be waited for: three answers, two seconds apart.
-PAGE_MS = 5_000
 SECONDS = 60.0
 SETTLE_SECONDS = 0.3  # charts follow their boxes a few frames later
-COMMON = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,12 +25,8 @@ COMMON = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-)
-FLAGS = (
-    *COMMON,
-    "--enable-logging=stderr",
-    f"--virtual-time-budget={PAGE_MS}",
-    "--dump-dom",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",  # it chooses one, and writes it into its profile
 )
 
 
@@ -50,34 +45,28 @@ class Seen(NamedTuple):
 
 
 async def see(url: str, profile: Path) -> Seen:
-    """Open a page with an empty profile, let its scripts run, read its DOM."""
-    assert CHROMIUM is not None
-    process = await asyncio.create_subprocess_exec(
-        CHROMIUM,
-        *FLAGS,
-        f"--user-data-dir={profile}",
-        url,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        dom, said = await asyncio.wait_for(process.communicate(), SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    complaints = [line for line in said.decode(errors="replace").splitlines() if "CONSOLE" in line]
-    return Seen(dom.decode(), complaints)
+    """Open a page in a browser of its own, with an empty profile, and let it settle."""
+    async with browser(profile) as page:
+        return await page.open(url)
 
 
-# Settled: the views have answered, what moves stands still. `wide` names what sticks out, so that a failure explains.
+# Settled: the views have answered, what waits for a number has it. While they fail there is nothing more to wait for.
+SETTLED = """
+(() => {
+  if (document.readyState !== "complete") return false;
+  const state = document.querySelector("#connection")?.dataset.state;
+  if (state === "loading") return false;
+  if (["waiting", "error", "offline", "stale"].includes(state)) return true;
+  const moving = [...document.querySelectorAll(".skeleton, .wait, .tiles:empty")];
+  return !moving.some((each) => each.getClientRects().length);
+})()
+"""
+# `wide` names what sticks out, so that a failure explains.
 LAYOUT = """
 (() => {
-  const moving = [...document.querySelectorAll(".skeleton, .wait, #connection[data-state=loading]")];
-  if (document.readyState !== "complete" || moving.some((each) => each.getClientRects().length)) return null;
   const root = document.documentElement;
   const named = (element) => `${element.tagName}#${element.id}.${element.className}`;
-  const inside = (element) => element.closest(".scroll, .skip, .hidden, .segments, .spark, .legend");
+  const inside = (element) => element.closest(".scroll, .skip, .hidden, .segments, .spark, .legend, .bar nav");
   const lines = (element) => element.getBoundingClientRect().height / parseFloat(getComputedStyle(element).lineHeight);
   return {
     inner: innerWidth,
@@ -89,23 +78,113 @@ LAYOUT = """
   };
 })()
 """
+# What the keyboard has to get to: of radio buttons of one name, one.
+FOCUSABLE = """
+(() => {
+  const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")];
+  const names = new Set();
+  window.focusable = all.filter((each) => {
+    if (each.disabled || !each.getClientRects().length) return false;
+    if (each.type !== "radio") return true;
+    return !names.has(each.name) && names.add(each.name);
+  });
+  return window.focusable.map((each) => each.textContent.trim() || each.id || each.name || each.className);
+})()
+"""
+FOCUSED = """
+(() => {
+  const now = document.activeElement;
+  return window.focusable.findIndex((each) => each === now || (each.type === "radio" && each.name === now.name));
+})()
+"""
+KEYS = {"Tab": 9, "Enter": 13, "ArrowRight": 39}
 
 
 class Page:
-    """A page of a running browser, driven over its own protocol."""
+    """A page of a running browser.
+
+    Attributes:
+        complaints: errors of scripts, what the content policy refused, and answers that were errors.
+        asked: the paths, with their queries, that have been asked for.
+    """
 
     def __init__(self, socket: ClientWebSocketResponse) -> None:
         self._socket = socket
         self._numbers = count(1)
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
 
-    async def _call(self, method: str, **parameters: Any) -> Any:
-        number = next(self._numbers)
-        await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        while True:
-            message = await self._socket.receive_json()
-            if message.get("id") == number:
-                assert "error" not in message, message
-                return message["result"]
+    async def begin(self) -> "Page":
+        """Listen to what happens in it."""
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            await self._call(f"{domain}.enable")
+        return self
+
+    async def open(self, url: str) -> Seen:
+        """Go to a page and let it settle."""
+        self.complaints, self.asked = [], []
+        await self._call("Page.navigate", url=url)
+        await self.until(SETTLED)
+        return await self.seen()
+
+    async def seen(self) -> Seen:
+        """The page as it is now."""
+        return Seen(await self.run("document.documentElement.outerHTML"), self.complaints)
+
+    async def run(self, expression: str) -> Any:
+        """The value of an expression in the page; None too where it is going from one page to another."""
+        return (await self._call("Runtime.evaluate", expression=expression, returnByValue=True))["result"].get("value")
+
+    async def until(self, condition: str, seconds: float = SECONDS) -> None:
+        """Wait until an expression is true."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self.run(condition):  # noqa: ASYNC110 - a page tells nobody
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            text = await self.run("document.body.innerText")
+            raise AssertionError(f"never came to be: {condition}\n{self.complaints}\n{text}") from None
+
+    async def until_text(self, element: str, text: str) -> None:
+        """Wait until the element with an id contains a text."""
+        await self.until(f"document.getElementById({element!r})?.textContent.includes({text!r})")
+
+    async def until_quiet(self, seconds: float) -> None:
+        """Wait until nothing has been asked for during so many seconds."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(SECONDS):
+            number, since = -1, loop.time()
+            while loop.time() - since < seconds:
+                if len(self.asked) != number:
+                    number, since = len(self.asked), loop.time()
+                await self.run("0")  # takes in what has happened
+                await asyncio.sleep(0.1)
+
+    async def press(self, key: str) -> None:
+        """Press a key and let it go."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        common = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+        await self._call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **common, **text)
+        await self._call("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    async def reach(self) -> tuple[list[str], list[str]]:
+        """What there is to be reached by keyboard, and what of it the tabulator key reaches; in their orders."""
+        names = await self.run(FOCUSABLE)
+        await self.run("document.activeElement.blur()")
+        reached: dict[int, None] = {}
+        for _ in names:
+            await self.press("Tab")
+            reached[await self.run(FOCUSED)] = None
+        return names, [names[place] if place >= 0 else "something else" for place in reached]
+
+    async def block(self, *patterns: str) -> None:
+        """Let questions to these addresses fail, as if nobody were there; none of them ends it."""
+        await self._call("Network.setBlockedURLs", urls=list(patterns))
+
+    async def dark(self) -> None:
+        """Prefer the dark theme."""
+        features = [{"name": "prefers-color-scheme", "value": "dark"}]
+        await self._call("Emulation.setEmulatedMedia", features=features)
 
     async def layout(self, url: str, *widths: int) -> list[Any]:
         """What sticks out of a page, once it stands still; at each width, as when a window is made narrower."""
@@ -115,18 +194,31 @@ class Page:
                 "Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=False
             )
             if not layouts:
-                await self._call("Page.navigate", url=url)
+                await self.open(url)
             await asyncio.sleep(SETTLE_SECONDS)
-            layouts.append(await self._settled())
+            layouts.append(await self.run(LAYOUT))
         return layouts
 
-    async def _settled(self) -> Any:
-        async with asyncio.timeout(SECONDS):
-            while True:
-                answer = await self._call("Runtime.evaluate", expression=LAYOUT, returnByValue=True)
-                if (layout := answer["result"].get("value")) is not None:
-                    return layout
-                await asyncio.sleep(0.05)
+    async def _call(self, method: str, **parameters: Any) -> Any:
+        number = next(self._numbers)
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        while True:
+            message = await self._socket.receive_json()
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+            self._note(message.get("method", ""), message.get("params", {}))
+
+    def _note(self, method: str, told: Any) -> None:
+        if method == "Network.requestWillBeSent":
+            url = urlsplit(told["request"]["url"])
+            self.asked.append(url.path + (f"?{url.query}" if url.query else ""))
+        elif method == "Log.entryAdded" and told["entry"]["level"] in {"error", "warning"}:
+            self.complaints.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+        elif method == "Runtime.exceptionThrown":
+            self.complaints.append(str(told["exceptionDetails"].get("exception", told["exceptionDetails"])))
+        elif method == "Runtime.consoleAPICalled":
+            self.complaints.append(str(told["args"]))
 
 
 @asynccontextmanager
@@ -135,9 +227,7 @@ async def browser(profile: Path) -> AsyncIterator[Page]:
     assert CHROMIUM is not None
     process = await asyncio.create_subprocess_exec(
         CHROMIUM,
-        *COMMON,
-        "--hide-scrollbars",
-        "--remote-debugging-port=0",  # it chooses one, and writes it into its profile
+        *FLAGS,
         f"--user-data-dir={profile}",
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
@@ -149,7 +239,7 @@ async def browser(profile: Path) -> AsyncIterator[Page]:
             async with session.get(f"{origin}/json/list") as answer:
                 [target] = [each for each in await answer.json() if each["type"] == "page"]
             async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                yield Page(socket)
+                yield await Page(socket).begin()
     finally:
         process.terminate()
         await process.wait()

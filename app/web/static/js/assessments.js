@@ -18,8 +18,7 @@ const drawHistory = table(byId("history"), [
   amount("Assessments", (session) => session.total_assessments),
   ...TIERS.map(([tier, label]) => amount(label, (session) => session.tier_distribution[tier])),
   amount("Tokens", (session) => session.total_tokens),
-  { head: "First", cell: (session) => time(session.first_at) },
-  { head: "Last", cell: (session) => time(session.last_at) },
+  { head: "Last assessed", cell: (session) => time(session.last_at) },
 ], "No session here.");
 const turnTo = pager(byId("pages"), (page) => { set({ page: String(page) }); history(); });
 const followHistory = follower(DOMAIN, showHistory);

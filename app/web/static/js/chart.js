@@ -59,7 +59,7 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumFraction
 
 /** An axis of amounts, from 0. */
 export const amounts = (position, text, more = {}) => ({
-  position, beginAtZero: true, title: { display: Boolean(text), text }, grid: { drawOnChartArea: position === "left" },
+  position, beginAtZero: true, title: { display: matchMedia("(min-width: 30rem)").matches, text }, grid: { drawOnChartArea: position === "left" },
   ticks: { precision: 0, maxTicksLimit: 6, callback: (value) => short.format(value) }, ...more,
 });
 

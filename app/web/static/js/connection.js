@@ -4,9 +4,11 @@ import { byId, element } from "./dom.js";
 import { ago } from "./times.js";
 
 const STALE_MS = 7_000; // three answers missed, while they are asked for every two seconds
-const SEVERITY = ["loading", "live", "unready", "waiting", "error", "missing"];
+const SEVERITY = ["loading", "live", "unready", "waiting", "error", "offline", "missing"];
+const FAILING = ["waiting", "error", "offline"];
 const LABELS = {
-  loading: "Connecting", live: "Live", unready: "Not ready", waiting: "Restoring", error: "Offline", missing: "Not found",
+  loading: "Connecting", live: "Live", unready: "Not ready", waiting: "Restoring", error: "Error", offline: "Offline",
+  missing: "Not found",
 };
 const sources = new Set();
 let unknown = null;
@@ -24,7 +26,11 @@ export function source() {
       Object.assign(made, { state: reasons.length ? "unready" : "live", message: reasons.join("\n"), at: Date.now() });
       show();
     },
-    failed(state, message) { Object.assign(made, { state, message }); show(); },
+    failed(state, message) {
+      if (made.at !== null && !FAILING.includes(made.state)) made.at = Date.now(); // so long the numbers were good
+      Object.assign(made, { state, message });
+      show();
+    },
     remove() { sources.delete(made); },
   };
   sources.add(made);
@@ -34,15 +40,14 @@ export function source() {
 function show() {
   const [worst] = [...sources].sort((a, b) => SEVERITY.indexOf(b.state) - SEVERITY.indexOf(a.state));
   if (!worst) return;
-  const failing = ["error", "waiting"].includes(worst.state);
-  const state = failing && worst.at !== null && Date.now() - worst.at > STALE_MS ? "stale" : worst.state;
+  const state = FAILING.includes(worst.state) && worst.at !== null && Date.now() - worst.at > STALE_MS ? "stale" : worst.state;
   byId("main").dataset.state = state;
   const pill = byId("connection");
   pill.dataset.state = state;
   say(pill.querySelector(".text"), state === "stale" ? `Stale · ${ago(worst.at)}` : LABELS[state]);
   pill.title = worst.message;
   const notice = byId("notice");
-  notice.hidden = !["error", "waiting", "stale"].includes(state);
+  notice.hidden = ![...FAILING, "stale"].includes(state);
   notice.dataset.state = state;
   say(notice, state === "stale" ? `These numbers are ${ago(worst.at)} old. ${worst.message}` : worst.message);
   showMissing(state === "missing", worst.message);

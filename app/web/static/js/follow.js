@@ -2,6 +2,7 @@
 
 import { source } from "./connection.js";
 import { flowing, listen } from "./live.js";
+import "./navigation.js";
 
 export const STATUS = "/api/v1/status";
 const EVERY_MS = 2_000; // also the least between two questions, however often a domain changes
@@ -41,7 +42,7 @@ export function follow(domains, url, onAnswer, { agesMs = 0 } = {}) {
 
   function failed() {
     failures += 1;
-    shown.failed("error", "The worker does not answer. Trying again.");
+    shown.failed("offline", "The worker does not answer. Trying again.");
     return Math.min(LONGEST_MS, EVERY_MS * 2 ** Math.min(failures, 4));
   }
 
@@ -56,7 +57,13 @@ export function follow(domains, url, onAnswer, { agesMs = 0 } = {}) {
       if (body) {
         tag = given;
         if (url === STATUS) reasons = body.ready ? [] : body.reasons;
-        onAnswer(body);
+        try {
+          onAnswer(body);
+        } catch (error) {
+          reportError(error);
+          shown.failed("error", "This page cannot show what the worker has answered. That is a defect of tidemark.");
+          return LONGEST_MS;
+        }
       }
       shown.answered(reasons);
       return flowing() ? agesMs : EVERY_MS;

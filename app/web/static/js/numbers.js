@@ -16,7 +16,8 @@ export const brief = (value) => (!known(value) ? NOTHING : value < 100_000 ? who
 export const decimal = (value, digits = 1) =>
   known(value) ? value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : NOTHING;
 
-export const percent = (value) => (known(value) ? `${decimal(value, value >= 10 ? 1 : 2)} %` : NOTHING);
+/** 0 %, 7.16 %, 82.5 %. */
+export const percent = (value) => (known(value) ? `${value === 0 ? 0 : decimal(value, value >= 10 ? 1 : 2)} %` : NOTHING);
 
 /** Something per second: two digits where it is slow, 1.2M where it is fast. */
 export const rate = (value) => (known(value) && value < 100 ? decimal(value, 2) : brief(value));

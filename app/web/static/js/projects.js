@@ -14,7 +14,7 @@ const DOMAIN = ["projects"];
 const PER_PAGE = 20;
 const SHOWN_NAMES = 8; // bars of statuses and priorities; the rest is one bar
 const TYPING_MS = 250;
-const ACTIVE = [["", "All"], ["true", "Active"], ["false", "Others"]];
+const ACTIVE = [["", "All"], ["true", "Active"], ["false", "Inactive"]];
 const RISING = new Set(["name", "status", "priority"]); // begin with the first; dates and numbers with the greatest
 const SORTS = ["updated", "name", "status", "priority", "progress"];
 const { values: asked, set } = address(
@@ -28,9 +28,9 @@ const drawList = table(byId("list"), [
   { head: "Project", sort: "name", cell: ({ name, project_id: id }) => [element("span.cut", { title: name }, name || id), element("span.quiet.under", {}, id)] },
   { head: "Status", sort: "status", cell: ({ status }) => element("span.chip", {}, status) },
   { head: "Priority", sort: "priority", cell: ({ priority }) => element("span.chip", {}, priority) },
-  { head: "Progress", sort: "progress", number: true, className: "with-meter", cell: ({ progress }) => [element("progress", { max: 100, value: progress, "aria-hidden": "true" }), `${decimal(progress, 0)} %`] },
+  { head: "Progress", sort: "progress", number: true, className: "with-meter", cell: ({ progress }) => [element("progress", { max: 100, value: progress, "aria-hidden": "true" }), element("span", {}, `${decimal(progress, 0)} %`)] },
   { head: "Active", cell: ({ active }) => (active ? "yes" : "no") },
-  { head: "Customer", cell: ({ customer_id: customer }) => customer ?? "–" },
+  { head: "Customer", cell: ({ customer_id: customer }) => (customer === null ? "–" : element("span.cut", { title: customer }, customer)) },
   { head: "Started", cell: (project) => time(project.started_at) },
   { head: "Finished", cell: (project) => time(project.finished_at) },
   { head: "Changed", sort: "updated", cell: (project) => time(project.updated_at) },
@@ -63,7 +63,7 @@ function showStats(answer) {
   fill(byId("tiles"),
     tile("Projects", count(projects)),
     tile("Active", count(active), projects ? percent((100 * active) / projects) : null),
-    tile("Not active", count(projects - active)));
+    tile("Inactive", count(projects - active)));
   fill(byId("by-status"), named(statuses, projects));
   fill(byId("by-priority"), named(priorities, projects));
   orEmpty("progress", !projects, "No project matches.");

@@ -6,10 +6,11 @@ import { follower } from "./follow.js";
 import { count, counted, decimal } from "./numbers.js";
 import { orEmpty, segments, silent } from "./parts.js";
 import { table } from "./table.js";
-import { day, time } from "./times.js";
+import { day, shortDay, time } from "./times.js";
 
 const DOMAIN = ["rollups"];
-const SHOWN = 60;
+const SHOWN = 60; // in the chart
+const LISTED = 10; // of those, the newest
 const SPANS = [["daily", "Daily"], ["weekly", "Weekly"]];
 const SERIES = ["projects", "active"]; // of the totals, which may hold others
 const draw = lines(byId("rollups"), ["Projects", "Active"], "projects");
@@ -64,13 +65,13 @@ function show(answer) {
     if (deployments.size > 1) return ask();
   }
   const oldestFirst = [...answer.results].reverse();
-  const names = oldestFirst.map((line) => line[span === "daily" ? "day" : "week"]);
+  const names = oldestFirst.map((line) => (span === "daily" ? shortDay(line.day) : line.week));
   const value = ({ totals }, name) => (span === "daily" ? totals[name] : totals[name]?.mean) ?? null;
   const values = SERIES.map((name) => oldestFirst.map((line) => value(line, name)));
   orEmpty("rollups", !names.length, "No rollup yet. They come with the first snapshot.");
   const last = names.length ? `last, ${names.at(-1)}: ${decimal(values[0].at(-1), 1)} projects, ${decimal(values[1].at(-1), 1)} active` : "none";
   draw({ label: `${counted(names.length, span === "daily" ? "day" : "week")}; ${last}`, names, lines: values });
-  drawTable(answer.results);
+  drawTable(answer.results.slice(0, LISTED));
   const what = span === "daily" ? "The first snapshot of every day (UTC)." : "Means over a week's days; an open week as it stands.";
   byId("rollups-note").textContent = `${what}${chosen ? ` ${chosen}.` : ""}${silent(answer)}`;
   return undefined;

@@ -37,13 +37,13 @@ const IDLE = { workers: 0, total_batches: 0, total_keys_scanned: 0, total_durati
 
 /**
  * A page of all workers by `day` or `month`: the last ones, those without work included.
- * `named` says how one is called, `last()` which ones they are.
+ * `named` and `briefly` say how one is called, in the table and in the chart; `last()` which ones they are.
  */
-export function showPeriods(path, period, named, last) {
+export function showPeriods(path, period, [named, briefly], last) {
   const draw = throughputChart("chart", `No work in these ${period}s.`);
   const amount = (head, name) => ({ head, number: true, cell: (tier) => count(tier[name]) });
   const drawTable = table(byId("periods"), [
-    { head: period === "day" ? "Day" : "Month", cell: (tier) => element("span", { title: `${tier[period]}, UTC` }, tier.name) },
+    { head: period === "day" ? "Day" : "Month", cell: (tier) => element("span", { title: `${tier[period]}, UTC` }, named(tier[period])) },
     amount("Workers", "workers"),
     amount("Batches", "total_batches"),
     amount("Keys", "total_keys_scanned"),
@@ -53,7 +53,7 @@ export function showPeriods(path, period, named, last) {
   ], `No ${period} yet.`);
   follow(DOMAIN, path, (answer) => {
     const found = new Map(answer[`${period}s`].map((tier) => [tier[period], tier]));
-    const tiers = last().map((name) => ({ ...IDLE, [period]: name, ...found.get(name), name: named(name) }));
+    const tiers = last().map((name) => ({ ...IDLE, [period]: name, ...found.get(name), name: briefly(name) }));
     const sum = (name) => tiers.reduce((so_far, tier) => so_far + tier[name], 0);
     const [scanned, milliseconds] = [sum("total_keys_scanned"), sum("total_duration_ms")];
     fill(byId("tiles"),
@@ -61,7 +61,7 @@ export function showPeriods(path, period, named, last) {
       speedTile("Average, keys/s", milliseconds ? (1000 * scanned) / milliseconds : null),
       tile("Batches", count(sum("total_batches"))),
       tile("Worked", worked(milliseconds)),
-      tile(`Most workers in a ${period}`, count(Math.max(...tiers.map((tier) => tier.workers)))),
+      tile("Workers", count(Math.max(...tiers.map((tier) => tier.workers))), `the most in a ${period}`),
       tile("Errors", count(sum("error_count"))));
     draw(tiers);
     drawTable([...tiers].reverse());

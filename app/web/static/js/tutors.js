@@ -49,9 +49,9 @@ function showOverview(answer) {
 }
 
 function waiting({ pending_feedback: pending, unmatched_feedback: unmatched, dropped_feedback: dropped }) {
-  const said = [[pending, "waits for its session"], [unmatched, "never found one"], [dropped, "had to go"]];
+  const said = [[pending, "waiting for its session"], [unmatched, "whose session never came"], [dropped, "let go"]];
   const parts = said.filter(([number]) => number).map(([number, what]) => `${count(number)} ${what}`);
-  return parts.length ? element("p.quiet", {}, `Feedback: ${parts.join(", ")}.`) : null;
+  return parts.length ? element("p.quiet", {}, `Feedback that counts nowhere: ${parts.join(", ")}.`) : null;
 }
 
 function showRisk(answer) {

@@ -7,9 +7,9 @@ import { count } from "./numbers.js";
 import { bars, freshness, tile } from "./parts.js";
 import { table } from "./table.js";
 import { DOMAIN, keysTile, speed, speedTile, throughputChart, worked } from "./throughput.js";
-import { day, month, time } from "./times.js";
+import { month, shortDay, time } from "./times.js";
 
-const [SHOWN_DAYS, SHOWN_MONTHS, SHOWN_BATCHES] = [30, 24, 50];
+const [SHOWN_DAYS, SHOWN_MONTHS, SHOWN_BATCHES] = [30, 24, 20];
 const SPEEDS = [
   ["max_keys_per_second", "Fastest"], ["p95_keys_per_second", "95 % below"], ["average_keys_per_second", "Average"],
   ["p50_keys_per_second", "Median"], ["min_keys_per_second", "Slowest"],
@@ -55,7 +55,7 @@ function show(answer) {
 const named = (tiers, name, say, shown) => tiers.slice(-shown).map((tier) => ({ ...tier, name: say(tier[name]) }));
 
 follow(DOMAIN, view(), show, { agesMs: 15_000 });
-follow(DOMAIN, view("/daily"), ({ days }) => drawDays(named(days, "day", day, SHOWN_DAYS)));
+follow(DOMAIN, view("/daily"), ({ days }) => drawDays(named(days, "day", shortDay, SHOWN_DAYS)));
 follow(DOMAIN, view("/monthly"), ({ months }) => drawMonths(named(months, "month", month, SHOWN_MONTHS)));
 follow(DOMAIN, view(`/history?limit=${SHOWN_BATCHES}`), ({ kept, batches }) => {
   byId("history-note").textContent = kept > batches.length ? `The last ${count(batches.length)} of ${count(kept)} that are kept` : "The last first";

@@ -3,4 +3,4 @@
 import { showPeriods } from "./throughput.js";
 import { lastMonths, month } from "./times.js";
 
-showPeriods("/api/v1/monthly", "month", month, () => lastMonths(12));
+showPeriods("/api/v1/monthly", "month", [month, month], () => lastMonths(12));

@@ -3,7 +3,7 @@
 import { address, pageNumber, query } from "./address.js";
 import { byId, element, fill } from "./dom.js";
 import { follow, follower } from "./follow.js";
-import { count } from "./numbers.js";
+import { brief, count } from "./numbers.js";
 import { board, segments, silent, tile } from "./parts.js";
 import { pager, table } from "./table.js";
 import { DOMAIN, keys, keysTile, speed, speedTile, workerPage } from "./throughput.js";
@@ -13,15 +13,15 @@ const PER_PAGE = 20;
 const SHOWN_BEST = 5;
 const AGES = { agesMs: 15_000 }; // who is active changes with time alone
 const ACTIVE = [["all", "All"], ["true", "Active"], ["false", "Idle"]];
-const SORTS = ["worker_id", "keys", "last_seen"];
+const SORTS = ["worker", "keys", "last_seen"];
 const { values: asked, set } = address(
-  { sort: "worker_id", active: "all", page: "1" }, { sort: SORTS, active: ACTIVE.map(([value]) => value) });
-const sorting = { by: asked.sort, falling: asked.sort !== "worker_id" };
+  { sort: "worker", active: "all", page: "1" }, { sort: SORTS, active: ACTIVE.map(([value]) => value) });
+const sorting = { by: asked.sort, falling: asked.sort !== "worker" };
 
 const lifetime = (head, name, cell = count, sort = null) =>
   ({ head, number: true, sort, cell: (worker) => cell(worker.lifetime[name]) });
 const drawList = table(byId("list"), [
-  { head: "Worker", sort: "worker_id", cell: ({ worker_id: id }) => element("a", { href: workerPage(id) }, id) },
+  { head: "Worker", sort: "worker", cell: ({ worker: id }) => element("a", { href: workerPage(id) }, id) },
   { head: "Type", cell: (worker) => element("span.chip", {}, worker.worker_type) },
   { head: "State", cell: ({ active }) => element("span.pill", { "data-state": active ? "live" : "idle" }, element("span.dot"), active ? "active" : "idle") },
   { head: "Now, keys/s", number: true, cell: (worker) => (worker.active ? speed(worker.latest_keys_per_second) : "–") },
@@ -31,7 +31,7 @@ const drawList = table(byId("list"), [
   lifetime("Errors", "error_count"),
   { head: "Last seen", sort: "last_seen", cell: (worker) => time(worker.last_seen_at) },
 ], "No worker here.", sorting, (by) => {
-  Object.assign(sorting, { by, falling: by !== "worker_id" }); // the API sorts each in one direction
+  Object.assign(sorting, { by, falling: by !== "worker" }); // the API sorts each in one direction
   change({ sort: by });
 });
 const turnTo = pager(byId("pages"), (page) => change({ page: String(page) }));
@@ -48,7 +48,7 @@ function showStats(stats) {
   fill(byId("tiles"),
     tile("Workers", count(stats.workers)),
     tile("Active", count(stats.active_workers), "seen in the last 5 minutes"),
-    tile("Now, keys/s", count(stats.keys_per_second), "the latest speeds of those seen in the last 10 minutes, together"),
+    tile("Now, keys/s", brief(stats.keys_per_second), `${count(stats.keys_per_second)}: the latest speeds of those seen in the last 10 minutes, together`),
     keysTile("Keys", stats.total_keys_scanned),
     speedTile("Average, keys/s", stats.average_keys_per_second),
     tile("Errors", count(stats.error_count), `in ${count(stats.total_batches)} batches`));

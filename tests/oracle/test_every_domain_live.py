@@ -1,0 +1,131 @@
+"""Every domain against its oracle on a real Kafka: 100,000 events each, and a worker that is killed in between.
+
+The oracles share no code with the product. Everything is compared: outcomes, totals, every snapshot, views.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from app import topology
+from app.settings import Settings
+from tables import DOMAINS
+from tables.domain import Domain
+from tests.chaos.process import Worker
+from tests.oracle import live
+from tests.oracle.assessments import AssessmentsOracle
+from tests.oracle.interface import Oracle
+from tests.oracle.players_live import PlayersOracle
+from tests.oracle.projects import ProjectsOracle
+from tests.oracle.rollups import RollupsOracle
+from tests.oracle.tutors import TutorsOracle
+from tests.oracle.workers import WorkersOracle
+
+EVENTS = 100_000
+KILLS = 3
+SECONDS = 90.0
+# Debounced by as little as makes sense, so that nobody waits; no snapshot of our own in the rollups' source.
+OPTIONS = {f"TIDEMARK_{domain.name.upper()}_STATS_SECONDS": "0.5" for domain in DOMAINS} | {
+    "TIDEMARK_SNAPSHOT_INTERVAL": "86400",
+    "TIDEMARK_LOG_LEVEL": "info",
+}
+ORACLES: dict[str, type[Oracle]] = {
+    "assessments": AssessmentsOracle,
+    "players": PlayersOracle,
+    "workers": WorkersOracle,
+    "tutors": TutorsOracle,
+    "projects": ProjectsOracle,
+    "rollups": RollupsOracle,
+}
+every_domain = pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
+
+
+class World(NamedTuple):
+    """What was folded by the worker, and by the oracles."""
+
+    settings: Settings
+    oracles: dict[str, Oracle]
+    worker: Worker
+
+
+@pytest.fixture(scope="module")
+def world(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Write everything, fold it under SIGKILL at random moments, and let the oracles fold it, too."""
+    settings = live.installation(kafka, f"oracle-{time.time_ns()}")
+    folder = tmp_path_factory.mktemp("oracle")
+    rng = random.Random(4)
+    asyncio.run(topology.create(settings, DOMAINS))
+    for domain in DOMAINS:
+        asyncio.run(live.write(settings, domain, live.events(domain, EVENTS, 11)))
+    for _ in range(KILLS):
+        worker = live.start(settings, folder, **OPTIONS)
+        try:
+            worker.wait_live(len(DOMAINS))
+            time.sleep(rng.uniform(0.2, 1.5))  # into the middle of whatever it does
+        finally:
+            worker.kill()
+    worker = live.start(settings, folder, **OPTIONS)
+    try:
+        oracles = {domain.name: ORACLES[domain.name]() for domain in DOMAINS}
+        for domain in DOMAINS:
+            for record in asyncio.run(live.raw(settings, domain)):
+                oracles[domain.name].fold(record)
+        yield World(settings, oracles, worker)
+    finally:
+        worker.kill()
+
+
+@every_domain
+def test_the_totals_and_outcomes_are_those_of_the_oracle(world: World, domain: Domain) -> None:
+    """Exactly: every record counted once, whatever was killed when."""
+    oracle = world.oracles[domain.name]
+
+    def look() -> str:
+        found = asyncio.run(live.merged_totals(world.settings, domain))
+        wanted = dict(oracle.totals()) | {"outcomes": dict(oracle.outcomes())}
+        return live.difference(found, wanted, "totals")
+
+    live.eventually(look, SECONDS)
+
+
+@every_domain
+def test_every_snapshot_is_the_oracles(world: World, domain: Domain) -> None:
+    """No key is missing, none is there that should not be."""
+    oracle = world.oracles[domain.name]
+
+    def look() -> str:
+        found = asyncio.run(live.snapshots(world.settings, domain))
+        wanted = oracle.stats(time.time_ns() // 1_000_000)
+        unlike = sorted(found.keys() ^ wanted.keys())
+        return f"keys that only one of both has: {unlike[:5]}" if unlike else live.difference(found, wanted, "stats")
+
+    live.eventually(look, SECONDS)
+    assert len(oracle.stats(time.time_ns() // 1_000_000)) > 10
+
+
+@every_domain
+def test_views_say_what_the_oracle_says(world: World, domain: Domain) -> None:
+    """Over HTTP, from the worker that has been through it."""
+
+    def look() -> str:
+        answers = list(world.oracles[domain.name].answers(time.time_ns() // 1_000_000))
+        assert answers
+        asked = ((live.ask(world.settings, path), wanted, path) for path, wanted in answers)
+        return next((said for said in (live.difference(*each) for each in asked) if said), "")
+
+    live.eventually(look, SECONDS)
+
+
+@every_domain
+def test_the_input_is_worth_it(world: World, domain: Domain) -> None:
+    """There are enough events, repeats and bad records to say something."""
+    outcomes = Counter(world.oracles[domain.name].outcomes())
+    assert sum(outcomes.values()) >= EVENTS
+    assert outcomes["applied"] > EVENTS * 0.8
+    assert outcomes["duplicate"] > EVENTS * 0.01
+    assert outcomes["invalid"] > EVENTS * 0.001
