@@ -26,6 +26,7 @@ PUBLISHED_UNTIL = "published_until"  # the last boundary of a periodic record th
 # A boundary is seen to late when the partition was moving from one worker to another: a session timeout, a restore.
 # What was missed by more is skipped: a snapshot must not claim a time at which nobody looked.
 MISSED_MS = 60_000
+DUE_ROWS = 100  # of one tick: publishing one may take a millisecond or three, and views wait meanwhile
 # Once per event, and kept until the commit: orjson's buffers of 1 KiB cost more than its speed gains.
 _encode = msgspec.json.Encoder().encode
 
@@ -87,7 +88,7 @@ def _publish_due(task: Task, now: int) -> None:
         return
     now_or_end = min(now, task.read_to_end_at) if at_time.after_backlog else now
     ready: dict[bytes, Row] = {}
-    while task.dues and task.dues[0][0] <= now_or_end:
+    while task.dues and task.dues[0][0] <= now_or_end and len(ready) < DUE_ROWS:
         due, key = heappop(task.dues)
         if task.awaited.get(key) == due:
             del task.awaited[key]
@@ -117,13 +118,14 @@ def publish(task: Task, row: Row, now: int) -> None:
     except Exception:
         # The row is right; a defect of the domain costs this snapshot, not the partition.
         log.exception("%s: the snapshots of %r as of offset %d cannot be made", task.source, row.entity, head.offset)
-        records = []
-    task.outgoing += records
+        records = None
+    task.outgoing += records or ()
     head.pending = 0
     row.touch()
     if at_time is not None:
         table.totals_changed = True
-        await_dues(task, (row,))
+        if records is not None:  # a row that cannot be published is not tried again before its next event
+            await_dues(task, (row,))
 
 
 def publish_event(task: Task, per_event: PerEvent, row: Row) -> None:
@@ -154,10 +156,13 @@ def publish_periodic(task: Task, periodic: Periodic, now: int) -> None:
     if others is None:  # not known yet: the next tick tries again
         return
     others.merge(table.totals)
-    for time in times:
-        key, body = periodic.record(others, time, table.options)
-        partition = task.partition_of(key.encode())
-        task.outgoing.append(Outgoing(periodic.role, key.encode(), orjson.dumps(body), partition=partition))
+    try:
+        records = [periodic.record(others, time, table.options) for time in times]
+        encoded = [(key.encode(), orjson.dumps(body)) for key, body in records]
+    except Exception:
+        log.exception("%s: the %s of %s cannot be made", task.source, periodic.role, ", ".join(map(iso, times)))
+        encoded = []
+    task.outgoing += [Outgoing(periodic.role, key, body, (), task.partition_of(key)) for key, body in encoded]
     table.mark(PUBLISHED_UNTIL, max(boundary, table.marks[PUBLISHED_UNTIL]))
     task.demanded = False
 

@@ -12,7 +12,7 @@ from tables.totals import Totals, Whole
 class Parameter:
     """A query parameter of a view: its default and, where only some values make sense, those.
 
-    `check` turns down a value by raising ValueError with what is allowed instead.
+    `check` turns down a value by raising ValueError with what is allowed instead; the default is never turned down.
     """
 
     name: str

@@ -16,8 +16,9 @@ from app.demo.child import LOOK_SECONDS, Child, worker
 from app.demo.data import played
 from app.engine.fetch import reader
 from app.engine.totals import TotalsReader
+from app.generate.poison import Record
+from app.generate.writer import write
 from app.ingest.report import Report
-from app.ingest.writer import write
 from app.settings import Settings
 from tables import DOMAINS
 from tables.domain import Domain
@@ -87,7 +88,7 @@ async def write_all(settings: Settings) -> dict[str, int]:
         if domain.name in records:
             report = Report()
             topic = topology.topic_name(settings, domain, "events")
-            await write(settings, topic, records[domain.name](report), report)
+            await write(settings, topic, (Record(*each) for each in records[domain.name](report)), report)
             written[domain.name] = report.written
     return written
 

@@ -1,10 +1,11 @@
 """What is published without any event: at a row's own time, and periodically."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from agents.driver import NOW, Driver
-from agents.emit import MISSED_MS
+from agents.emit import DUE_ROWS, MISSED_MS
 from tests.agents.slips import EVERY, SLIPS, SlipTotals
 
 QUARTER_MS = 900_000
@@ -178,3 +179,47 @@ def test_the_interval_is_an_option() -> None:
         driver.commit()
         driver.wait(1)
     assert sums(driver) == [NOW + 2000, NOW + 4000, NOW + 6000, NOW + 8000]
+
+
+# -- defects -----------------------------------------------------------------------------------------------------------
+
+
+def raising(*_: object) -> Any:
+    """A defect of the domain."""
+    raise KeyError("defect")
+
+
+def test_a_due_row_that_cannot_be_published_is_not_tried_again_and_again() -> None:
+    """Its next event tries; the partition goes on."""
+    driver = Driver(replace(SLIPS, snapshots=raising))
+    sent(driver, "ann", due=NOW + 60_000)
+    driver.settle()
+    for _ in range(3):
+        driver.wait(3600)
+        assert not [record for record in driver.commit().outgoing if record.role == "stats"]
+    assert driver.task.dues == []
+
+
+def test_a_periodic_record_that_cannot_be_made_costs_that_boundary() -> None:
+    """Not the worker."""
+    periodic = SLIPS.periodic
+    assert periodic is not None
+    driver = Driver(replace(SLIPS, periodic=replace(periodic, record=raising)))
+    driver.commit()
+    driver.wait(SECONDS_TO_BOUNDARY)
+    sent(driver, "ann")
+    driver.commit()
+    driver.commit()
+    assert sums(driver) == []
+    assert driver.task.table.totals.outcomes[0] == 1
+
+
+def test_many_rows_that_are_due_at_once_are_published_in_turns() -> None:
+    """After a long pause, so that views need not wait for all of them."""
+    driver = Driver(SLIPS)
+    for number in range(DUE_ROWS + 1):
+        driver.send(f"slip-{number}", {"name": f"slip-{number}", "amount": 1, "due": NOW + 60_000})
+    driver.settle()
+    driver.wait(3600)
+    assert len([record for record in driver.commit().outgoing if record.role == "stats"]) == DUE_ROWS
+    assert len([record for record in driver.commit().outgoing if record.role == "stats"]) == 1

@@ -99,7 +99,7 @@ def send(settings: Settings, domain: Domain, events: list[dict[str, Any]]) -> No
 
     def folded() -> bool:
         totals = asyncio.run(live.merged_totals(settings, domain))
-        return sum(totals.get("outcomes", {}).values()) == wanted
+        return bool(sum(totals.get("outcomes", {}).values()) == wanted)
 
     wait_for(folded, 30)
 

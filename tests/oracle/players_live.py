@@ -46,8 +46,7 @@ class PlayersOracle:
         for name, player in self.players.players.items():
             for class_ in SHOWN:
                 if player.of(class_):
-                    body = enhanced_stats(name, player, class_)
-                    found[f"{name}/{class_}".encode()] = {key: body[key] for key in body if key != UNCOMPARED}
+                    found[f"{name}/{class_}".encode()] = _compared(enhanced_stats(name, player, class_))
         return found
 
     def totals(self) -> Mapping[str, Any]:
@@ -58,10 +57,14 @@ class PlayersOracle:
         """Some players' views, and the leaderboards."""
         for name in sorted(self.players.players)[:ASKED]:
             player = self.players.players[name]
-            body = enhanced_stats(name, player, "all")
             path = f"/api/v1/players/{quote(name, safe='')}"
-            yield f"{path}/enhanced-stats", {key: body[key] for key in body if key != UNCOMPARED}
+            yield f"{path}/enhanced-stats", _compared(enhanced_stats(name, player, "all"))
             yield f"{path}/trend", {"days": trend(player, "all")}
         for by in ("kills", "damage", "longest_kill"):
             results = [{"player": name} for name in self.players.leaders(by, "all")]
             yield f"/api/v1/players/leaderboard?by={by}", {"results": results}
+
+
+def _compared(body: dict[str, Any]) -> dict[str, Any]:
+    compared = {key: value for key, value in body.items() if key != UNCOMPARED}
+    return compared | {"longest_kill_m": body["longest_kill_m"] or None}  # nobody killed at a distance: none is shown

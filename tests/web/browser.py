@@ -1,11 +1,10 @@
 """The system's Chromium, headless, driven over its own protocol: what a page shows, asks for and complains about."""
 
 import asyncio
-import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from html import unescape
+from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,10 +37,37 @@ class Seen(NamedTuple):
     """Errors of scripts, and what the content policy refused."""
 
     def text(self, element: str) -> str:
-        """The text of the element with an id, without its markup."""
-        found = re.search(rf'<(\w+)[^>]*\bid="{element}"[^>]*>(.*?)</\1>', self.dom, re.DOTALL)
-        assert found is not None, f"no element {element}"
-        return unescape(re.sub(r"<[^>]*>", " ", found[2])).strip()
+        """The text of the element with an id, without its markup; blanks stand between its parts."""
+        parser = _Text(element)
+        parser.feed(self.dom)
+        assert parser.found, f"no element {element}"
+        return " ".join(parser.parts).strip()
+
+
+class _Text(HTMLParser):
+    """Takes in the text of the element with an id."""
+
+    VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
+
+    def __init__(self, element: str) -> None:
+        super().__init__()
+        self._element = element
+        self._depth = 0
+        self.found = False
+        self.parts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID and (self._depth or ("id", self._element) in attrs):
+            self._depth += 1
+            self.found = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID and self._depth:
+            self._depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        if self._depth:
+            self.parts.append(data)
 
 
 async def see(url: str, profile: Path) -> Seen:
@@ -84,7 +110,7 @@ FOCUSABLE = """
   const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")];
   const names = new Set();
   window.focusable = all.filter((each) => {
-    if (each.disabled || !each.getClientRects().length) return false;
+    if (each.disabled || !each.checkVisibility()) return false;
     if (each.type !== "radio") return true;
     return !names.has(each.name) && names.add(each.name);
   });

@@ -43,7 +43,7 @@ class Sent(NamedTuple):
 
     offset: int
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes | None]]
     timestamp: int = 0
 

@@ -40,7 +40,7 @@ def assessment(session: str, number: int, result: str, now: int, **payload: Any)
 
 
 def assessments(now: int) -> list[Event]:
-    """1,200 messages, 3 checkpoints, 2 segments, a session's end and a tier that nobody knows; two of a hostile name."""
+    """1,200 messages, 3 checkpoints, 2 segments, an end and a tier nobody knows; a hostile name; 21 short sessions."""
     events = [assessment("alpha", number, "lightweight", now, success_ema=0.75) for number in range(1_200)]
     events += [assessment("alpha", number, "checkpoint", now) for number in range(3)]
     metrics = {"total_tokens": 1_500, "correction_ratio": 0.1, "retry_count": 0}

@@ -115,7 +115,8 @@ byId("filters").addEventListener("submit", (event) => event.preventDefault());
 
 byId("publish").addEventListener("click", async () => {
   const [button, said] = [byId("publish"), byId("published")];
-  button.disabled = true;
+  if (button.getAttribute("aria-disabled")) return; // not `disabled`, which would take the keyboard's focus away
+  button.setAttribute("aria-disabled", "true");
   fill(said, "Taking it …");
   try {
     const answer = await fetch("/snapshots", { method: "POST" });
@@ -125,6 +126,6 @@ byId("publish").addEventListener("click", async () => {
   } catch {
     fill(said, element("span.wrong", {}, "Not published: the worker does not answer."));
   }
-  button.disabled = false;
+  button.removeAttribute("aria-disabled");
 });
 start();

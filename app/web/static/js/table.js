@@ -65,8 +65,11 @@ export function pager(place, onPage) {
     const [first, last] = [(page - 1) * size + 1, Math.min(total, page * size)];
     const said = first > total ? `Nothing on page ${count(page)}` : `${count(first)}–${count(last)} of ${count(total)}`;
     if (text.textContent !== said) text.textContent = said;
+    const held = document.activeElement;
     before.disabled = page <= 1;
     after.disabled = page >= pages;
+    if (held === after && after.disabled) before.focus(); // one that is disabled cannot keep the keyboard's focus
+    if (held === before && before.disabled) after.focus();
     place.hidden = pages === 1 && page === 1;
   };
 }
