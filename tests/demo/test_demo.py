@@ -13,9 +13,11 @@ import pytest
 
 from app.broker.lock import wait_until
 from app.broker.ready import free_port
+from tables import DOMAINS
 
 PLAYERS = {"players": 23, "hits": 88, "damage": 1890.9018, "kills": 15, "groups": 41}
 NOTHING = {"consumed": 0, "applied": 0, "duplicate": 0, "late": 0, "invalid": 0, "misrouted": 0}
+RECOGNISED = ("assessments", "players", "workers", "rollups")  # projects carry no version, tutors' upserts may be LATE
 RUN_SECONDS = 120
 END_SECONDS = 30.0
 
@@ -49,6 +51,18 @@ def test_the_second_run_is_all_duplicates_and_changes_no_number(environment: dic
     assert [run["players"] for run in runs] == [PLAYERS, PLAYERS]
     assert runs[0]["kafka"] == {"bootstrap_servers": kafka, "embedded": False, "version": None}
     assert runs[0]["seconds"] > 0
+    first, second = (run["domains"] for run in runs)
+    assert list(first) == [domain.name for domain in DOMAINS]
+    for name, told in first.items():
+        assert told["events"]["applied"] == told["events"]["consumed"] > 100, name
+        assert told["rows"] == second[name]["rows"] > 0, name
+    for name in RECOGNISED:
+        assert second[name]["events"]["duplicate"] == first[name]["events"]["consumed"], name
+        assert second[name]["totals"] == first[name]["totals"], name
+    farm = first["workers"]["totals"]
+    assert (farm["workers"], farm["total_batches"], farm["total_keys_scanned"]) == (7, 475, 50_301_340_867_800)
+    # Published after their debounce, and counted: every tutor is in a tier.
+    assert sum(first["tutors"]["totals"]["tier_distribution"].values()) == first["tutors"]["rows"]
 
 
 @pytest.fixture
