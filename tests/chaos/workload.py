@@ -1,16 +1,14 @@
 """The input of every fault scenario: seeded players' events with repeats and poison, written to a real topic."""
 
-import asyncio
 import random
 from collections.abc import Iterator
 
 import orjson
-from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import DefaultPartitioner
 
 from app import topology
 from app.settings import Settings
 from tables.players import PLAYERS
+from tests.chaos.produce import produce
 
 WEAPONS = ("WeapHK416_C", "WeapAK47_C", "WeapM9_C", "WeapKar98k_C", "PlayerMale_A_C", "ProjGrenade_C", None)
 REASONS = ("HeadShot", "TorsoShot", "ArmShot", "LegShot", "PelvisShot", None)
@@ -68,24 +66,7 @@ def event(rng: random.Random, match: str, seq: int, player: str, seed: int) -> d
 
 
 async def write(settings: Settings, events: int, seed: int) -> int:
-    """Create the topics where they are missing and write a workload; returns how many records the topic now holds."""
+    """Create the topics where they are missing and write a workload; returns how many records it has."""
     await topology.create(settings, [PLAYERS])
-    topic = topology.topic_name(settings, PLAYERS, "events")
-    producer = AIOKafkaProducer(**settings.kafka(), enable_idempotence=True, max_batch_size=512 * 1024)
-    await producer.start()
-    try:
-        partitioner, numbers = DefaultPartitioner(), list(range(settings.partitions))
-        batches = {number: producer.create_batch() for number in numbers}
-        sent = []
-        for key, value in records(events, seed):
-            number = partitioner(key, numbers, numbers)
-            while batches[number].append(key=key, value=value, timestamp=None) is None:
-                sent.append(await producer.send_batch(batches[number], topic, partition=number))
-                batches[number] = producer.create_batch()
-        for number, batch in batches.items():
-            if batch.record_count():
-                sent.append(await producer.send_batch(batch, topic, partition=number))
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
+    await produce(settings, topology.topic_name(settings, PLAYERS, "events"), records(events, seed))
     return events

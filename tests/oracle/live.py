@@ -1,6 +1,5 @@
 """A real installation for the oracles: every domain's events on a real Kafka, and a worker that may be killed."""
 
-import asyncio
 import importlib
 import json
 import random
@@ -16,8 +15,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.broker.ready import free_port
 from app.settings import Settings
@@ -26,6 +24,7 @@ from tables.domain import Domain
 from tests.chaos import workload
 from tests.chaos.consume import latest, read_all
 from tests.chaos.process import Worker
+from tests.chaos.produce import produce
 from tests.oracle.interface import Raw
 
 Sent = tuple[bytes | None, bytes | None]
@@ -76,24 +75,7 @@ def _spoilt(records: Iterable[Sent], rng: random.Random) -> Iterator[Sent]:
 
 async def write(settings: Settings, domain: Domain, records: Iterable[Sent]) -> None:
     """Write records to the domain's source topic, each to its key's partition."""
-    topic = topic_name(settings, domain, "events")
-    producer = AIOKafkaProducer(**settings.kafka(), enable_idempotence=True, max_batch_size=512 * 1024)
-    await producer.start()
-    try:
-        partitioner, numbers = DefaultPartitioner(), list(range(settings.partitions))
-        batches = {number: producer.create_batch() for number in numbers}
-        sent = []
-        for key, value in records:
-            number = partitioner(key, numbers, numbers)
-            while batches[number].append(key=key, value=value, timestamp=None) is None:
-                sent.append(await producer.send_batch(batches[number], topic, partition=number))
-                batches[number] = producer.create_batch()
-        for number, batch in batches.items():
-            if batch.record_count():
-                sent.append(await producer.send_batch(batch, topic, partition=number))
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
+    await produce(settings, topic_name(settings, domain, "events"), records)
 
 
 # -- what comes out ----------------------------------------------------------------------------------------------------
