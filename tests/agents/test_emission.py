@@ -1,6 +1,7 @@
 """What leaves for stats and totals, and when."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from agents.driver import NOW, Driver
 from agents.emit import stats_key, take
 from agents.task import Outgoing
+from tables.emission import PerCommit
 from tables.event import iso
 from tables.players import PLAYERS, SHOWN_CLASSES, enhanced_stats
 from tests.tables.inputs import event, tell, told
@@ -200,3 +202,27 @@ def test_a_records_partition_is_in_what_leaves(partition: int) -> None:
     driver.settle()
     assert driver.totals.keys() == {str(partition).encode(), f"{partition}/top".encode()}
     assert json.loads(driver.stats[f"{name}/all".encode()])["partition"] == partition
+
+
+# -- other policies ----------------------------------------------------------------------------------------------------
+
+
+def test_per_commit_publishes_every_changed_row_with_the_commit_that_makes_it_durable() -> None:
+    """Not before, not later, and a row that has not changed not at all."""
+    driver = Driver(replace(PLAYERS, emission=PerCommit()))
+    tell(driver, event(), event(player="bob"))
+    assert {record.key for record in stats(driver)} == {b"ann/all", b"ann/normal", b"bob/all", b"bob/normal"}
+    assert stats(driver) == []
+    tell(driver, event())
+    assert {record.key for record in stats(driver)} == {b"ann/all", b"ann/normal"}
+
+
+@pytest.mark.parametrize("seconds", [0.5, 60.0])
+def test_the_delay_of_an_emission_is_an_option(seconds: float) -> None:
+    """Whoever runs it decides; the declaration has the default."""
+    driver = Driver(PLAYERS, options={PLAYERS.delay.name: seconds})
+    tell(driver, event())
+    driver.wait(seconds - 0.001)
+    assert stats(driver) == []
+    driver.wait(0.001)
+    assert len(stats(driver)) == 2
