@@ -61,6 +61,6 @@ def played() -> dict[str, Callable[[Report], Records]]:
         "players": players,
         "workers": workers,
         "tutors": _generated("tutors", 8_000, 12, midnight - TUTORS_DAYS * DAY_MS),
-        "projects": _generated("projects", 300, 80, FIRST),
+        "projects": _generated("projects", 1_500, 80, FIRST),
         "rollups": _generated("rollups", 600, 3, FIRST),
     }

@@ -119,12 +119,13 @@ def pages(root: Path = STATIC) -> Iterator[tuple[str, Asset]]:
 
 def _links(listed: Iterable[PageFile], current: str, called: str) -> str:
     """Items of a list: a link to each of the pages that are called something here."""
-    return "\n".join(
-        f'<li><a href="{page.path}"{" aria-current=page" if page.path == current else ""}'
-        f"{f' data-domain={page.domain}' if page.domain else ''}>{label}</a></li>"
-        for page in listed
-        if (label := getattr(page, called))
-    )
+    links = []
+    for page in listed:
+        if label := getattr(page, called):
+            here = ' aria-current="page"' if page.path == current else ""
+            domain = f' data-domain="{page.domain}"' if page.domain else ""
+            links.append(f'<li><a href="{page.path}"{here}{domain}>{label}</a></li>')
+    return "\n".join(links)
 
 
 def routes() -> Iterator[web.RouteDef]:

@@ -63,7 +63,8 @@ def _value(query: MultiMapping[str], parameter: Parameter) -> str:
     if value == parameter.default:
         return value
     if parameter.allowed and value not in parameter.allowed:
-        message = f"{parameter.name} must be one of {', '.join(parameter.allowed)}"
+        named = ", ".join(allowed or "nothing" for allowed in parameter.allowed)
+        message = f"{parameter.name} must be one of {named}"
         raise wrong_parameter(parameter.name, message, parameter.allowed)
     if len(value) > VALUE_LIMIT:
         raise _must_be(parameter.name, f"0..{VALUE_LIMIT} characters")

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [fold] [restore]`: measure, print the table, fail if a required ratio is missed."""
+"""`python -m tests.bench [fold] [restore] | costs`: measure, print, fail if a required ratio is missed."""
 
 import argparse
 import json
@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from app.broker import embedded
 from app.settings import load
+from tests.bench import costs
 from tests.bench.benches import SHORT, Bench, Fold, Restore, Sizes
 from tests.bench.installation import remove
 from tests.bench.process import BenchError
@@ -26,13 +27,15 @@ def _arguments() -> argparse.Namespace:
         "embedded Kafka of its own.",
         epilog="exit code: 0, or 1 if a required ratio is missed (fold 50 x, restore 30 x stock Faust)",
     )
-    parser.add_argument("bench", nargs="*", help="fold, restore; all by default")
+    parser.add_argument("bench", nargs="*", help="fold, restore (both by default); or costs, of single events")
     parser.add_argument("--events", type=int, metavar="N", help="events to fold, and rows to restore (1,000,000)")
     parser.add_argument("--runs", type=int, metavar="K", help="runs of which the medians are shown (3)")
     parser.add_argument("--short", action="store_true", help="small figures, one run: under a minute")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    if unknown := set(arguments.bench) - {"fold", "restore"}:
+    if "costs" in arguments.bench and len(arguments.bench) > 1:
+        parser.error("costs is measured by itself")
+    if unknown := set(arguments.bench) - {"fold", "restore", "costs"}:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
     return arguments
 
@@ -60,6 +63,9 @@ def _kafka() -> Iterator[str]:
 def main() -> int:
     """Run the benches that are asked for."""
     arguments = _arguments()
+    if arguments.bench == ["costs"]:
+        costs.run(as_json=arguments.json)
+        return 0
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic's leader is looked for more than once
     sizes, names = _sizes(arguments), arguments.bench or ["fold", "restore"]
 

@@ -1,14 +1,12 @@
-"""What single events cost, whatever the table holds: `python -m tests.bench.costs [--sessions N] [--json]`. No broker.
+"""What single events cost, whatever the table holds. No broker; a minute and 2 GB for the million sessions.
 
 Bytes are those of the records that a commit writes; an answer's time is that of an HTTP request to a worker's own
 handler, over loopback.
 """
 
-import argparse
 import asyncio
 import json
 import platform
-import sys
 import time
 from datetime import UTC, datetime
 from statistics import median, quantiles
@@ -131,30 +129,20 @@ def batch(number: int, at: int) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def run(*, as_json: bool) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, metavar="N", help="at most so many (1,000,000: a minute, 2 GB)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
-    most = arguments.sessions or SESSIONS[-1]
     result = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "python": platform.python_version(),
-        "assessments": [asyncio.run(_sessions(count)) for count in SESSIONS if count <= most],
+        "assessments": [asyncio.run(_sessions(count)) for count in SESSIONS],
         "workers": [_days(count) for count in DAYS],
     }
-    if arguments.json:
+    if as_json:
         print(json.dumps(result))
-        return 0
+        return
     print(f"Python {result['python']}, {result['date']}")
     for table in ("assessments", "workers"):
         lines: Any = result[table]
         print("\n" + "  ".join(f"{name:>22}" for name in lines[0]))
         for line in lines:
             print("  ".join(f"{value:>22,}" for value in line.values()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

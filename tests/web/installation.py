@@ -62,10 +62,6 @@ class Member:
         """Still one."""
         return True
 
-    def position_of(self, owned: Owned) -> int:  # noqa: ARG002 - likewise
-        """Nothing was fetched."""
-        return -1
-
 
 def events() -> Iterable[tuple[str, dict[str, Any]]]:
     """Some fighting, today: who comes earlier in NAMES kills and hits more."""

@@ -18,7 +18,7 @@ from tests.web.everything import Everything
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="NO CHROMIUM: the dashboard is not tested in a browser; install chromium to have it"
 )
-QUIET_SECONDS = 5.0  # polling asks every two
+QUIET_SECONDS = 4.5  # polling asks every two
 STATUS = "/api/v1/status"
 
 
@@ -107,7 +107,7 @@ async def test_a_page_whose_stream_breaks_connects_again(serve: Serve, everythin
     client = await serve(everything.worker, live)
     await page.open(at(client, "/tutors"))
     await page.until_quiet(QUIET_SECONDS)
-    await live.end(client.app)  # type: ignore[arg-type] # what becomes of all listeners when a worker stops
+    await live.end(client.app)  # what becomes of all listeners when a worker stops
     await page.until_text("connection", "Live")
     live._ending = False  # it has started again
     more_tutors(everything, "bob")

@@ -71,3 +71,12 @@ async def test_no_path_is_declared_twice(nothing_yet: Client) -> None:
     assert isinstance(app, web.Application)
     served = [(route.method, route.resource.canonical) for route in app.router.routes() if route.resource]
     assert len(served) == len(set(served))
+
+
+async def test_a_value_that_may_be_empty_is_named_among_the_allowed_ones(nothing_yet: Client) -> None:
+    """`one of , true, false` would be a riddle."""
+    async with nothing_yet.get("/stats?active=maybe") as answer:
+        body: dict[str, Any] = await answer.json()
+        assert answer.status == 400, body
+    assert body["error"]["message"] == "active must be one of nothing, true, false"
+    assert body["error"]["allowed"] == ["", "true", "false"]

@@ -24,11 +24,11 @@ export function portion(share, className = "", title = null) {
 
 const name = (held) => held.getAttribute("href") ?? held.textContent;
 
-/** Give an element new children. A link or button that had the keyboard's focus has it again, if it is still there. */
+/** Give an element new children, but for null ones. A link or button that had the keyboard's focus has it again, if it is still there. */
 export function fill(place, ...children) {
   const held = place.contains(document.activeElement) ? document.activeElement : null;
   const known = held && name(held);
-  place.replaceChildren(...children);
+  place.replaceChildren(...children.filter((child) => child !== null));
   if (!known) return;
   const again = [...place.querySelectorAll("a, button")].find((each) => name(each) === known);
   again?.focus({ preventScroll: true });

@@ -17,7 +17,7 @@ const rates = new Array(SHOWN_TICKS).fill(0);
 const drawRates = spark(byId("spark"));
 const opened = new Set(); // domains whose partitions are shown one by one
 let before = null; // {consumed, at} of the answer before
-let rate = null;
+let rate = 0;
 let latest = null;
 
 const sum = (values) => values.reduce((so_far, value) => so_far + value, 0);
@@ -31,7 +31,11 @@ function measure(consumed) {
 
 function tick() {
   if (!before) return;
-  if (rate === null || performance.now() - before.at > IDLE_MS) measure(before.consumed);
+  const now = performance.now();
+  if (now - before.at > IDLE_MS) {
+    rate = 0;
+    before.at = now - TICK_MS; // what comes next has come within a tick, not within the instant since this one
+  }
   rates.push(rate);
   rates.shift();
   byId("rate").textContent = brief(rate);

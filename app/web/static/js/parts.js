@@ -52,7 +52,11 @@ export function orEmpty(name, isEmpty, text) {
 export function freshness(place) {
   let latest = null;
   const say = () => {
-    if (!latest?.as_of) return;
+    if (!latest) return;
+    if (!latest.as_of) {
+      place.textContent = "No event yet.";
+      return;
+    }
     const where = latest.partition === null ? "" : ` · partition ${latest.partition}, offset ${count(latest.offset)}`;
     place.textContent = `Last event ${ago(latest.as_of)} ago${where}`;
     place.title = utc(latest.as_of);

@@ -3,7 +3,7 @@
 import { whenMissing } from "./connection.js";
 import { byId, entity, fill } from "./dom.js";
 import { follow } from "./follow.js";
-import { count, decimal } from "./numbers.js";
+import { brief, count, decimal } from "./numbers.js";
 import { bars, freshness, tile } from "./parts.js";
 import { DOMAIN, tierBars } from "./tiers.js";
 import { time } from "./times.js";
@@ -20,11 +20,10 @@ function show(answer) {
   fresh(answer);
   fill(byId("tiles"),
     tile("Assessments", count(answer.total_assessments)),
-    tile("Tokens", count(answer.total_tokens)),
-    tile("Success, average", decimal(answer.success_ema, 3), "as its newest message says it"),
-    tile("Frustration, average", decimal(answer.frustration_ema, 3), "as its newest message says it"),
-    tile("First assessed", time(answer.first_at)),
-    tile("Last assessed", time(answer.last_at)));
+    tile("Tokens", brief(answer.total_tokens), count(answer.total_tokens)),
+    tile("Success", decimal(answer.success_ema, 3), "the moving average, as its newest message says it"),
+    tile("Frustration", decimal(answer.frustration_ema, 3), "the moving average, as its newest message says it"));
+  fill(byId("seen"), "First assessed ", time(answer.first_at), ", last ", time(answer.last_at));
   fill(byId("tiers"), tierBars(answer.tier_distribution, answer.total_assessments));
   const ends = ENDS.reduce((sum, [end]) => sum + answer.outcomes[end], 0);
   const lines = ENDS.map(([end, label, className]) => [label, answer.outcomes[end] / ends, count(answer.outcomes[end]), className]);
