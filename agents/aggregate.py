@@ -11,6 +11,8 @@ from agents.task import FoldError, Record, Task
 from tables.event import FUTURE_MS, Outcome
 from tables.fold import APPLIED, fold
 
+NO_TIMESTAMP = -1  # of a record, on the wire: some producers set none
+
 
 def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa: C901 - the hot path: one loop, no calls
     """Fold a slice of records, in order. What a record holds never makes it raise; a defect of a domain does.
@@ -48,9 +50,8 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa:
         except Exception as error:
             raise _defect(record, error) from error
         if not 0 <= at <= horizon:
-            reason = "before 1970" if at < 0 else "more than a day ahead of now"
             outcomes[Outcome.INVALID] += 1
-            dead_letter(task, record, Outcome.INVALID, f"the event's time is {reason}")
+            dead_letter(task, record, Outcome.INVALID, _wrong_time(at, own=at_of(event) is not None))
             continue
         # 2 route
         row = rows.get(key)  # type: ignore[arg-type] # null is nobody's key
@@ -72,6 +73,12 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa:
         task.position = records[-1].offset + 1
         table.totals_changed = True
         schedule(task, now)
+
+
+def _wrong_time(at: int, *, own: bool) -> str:
+    if not own and at == NO_TIMESTAMP:
+        return "the event has no time, and its record no timestamp"
+    return f"the {'event' if own else 'record'}'s time is {'before 1970' if at < 0 else 'more than a day ahead of now'}"
 
 
 def _meaning_of_null(task: Task, key: bytes | None) -> Any:

@@ -5,7 +5,7 @@ A tick is an empty batch: timers run on the partition's own turn, with the time 
 
 import logging
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import orjson
 
 from agents.task import Commit, FoldError, Outgoing, Task
 from tables.emission import STATS, PerEvent, Periodic
-from tables.event import OUTCOMES, Outcome, iso
+from tables.event import FUTURE_MS, OUTCOMES, Outcome, iso
 from tables.retention import slot_key
 from tables.row import Row
 from tables.table import UnwritableRowError
@@ -26,6 +26,7 @@ PUBLISHED_UNTIL = "published_until"  # the last boundary of a periodic record th
 # A boundary is seen to late when the partition was moving from one worker to another: a session timeout, a restore.
 # What was missed by more is skipped: a snapshot must not claim a time at which nobody looked.
 MISSED_MS = 60_000
+SPARE_DUES = 1_000  # entries of the heap of times beyond two for each row
 DUE_ROWS = 100  # of one tick: publishing one may take a millisecond or three, and views wait meanwhile
 # Once per event, and kept until the commit: orjson's buffers of 1 KiB cost more than its speed gains.
 _encode = msgspec.json.Encoder().encode
@@ -49,6 +50,15 @@ def await_dues(task: Task, rows: Iterable[Row]) -> None:
             if due and task.awaited.get(key) != due:  # a row that is published often mostly awaits the same time
                 task.awaited[key] = due
                 heappush(task.dues, (due, key))
+        if len(task.dues) > 2 * len(task.table.rows) + SPARE_DUES:
+            _forget_moved(task)
+
+
+def _forget_moved(task: Task) -> None:
+    """Drop times that no row awaits any more: a row whose time is moved again and again leaves one behind each time."""
+    task.awaited = {key: due for key, due in task.awaited.items() if key in task.table.rows}
+    task.dues = [(due, key) for key, due in task.awaited.items()]
+    heapify(task.dues)
 
 
 def tick(task: Task, now: int) -> None:
@@ -145,12 +155,14 @@ def publish_periodic(task: Task, periodic: Periodic, now: int) -> None:
     interval = round(table.options[periodic.interval.name] * 1000)
     boundary = now // interval * interval
     times = []
+    if table.marks.get(PUBLISHED_UNTIL, 0) > now + FUTURE_MS:
+        table.mark(PUBLISHED_UNTIL, boundary)  # by a clock that was wrong: nothing would be published until then
     if boundary > table.marks.get(PUBLISHED_UNTIL, 0):
         if now - boundary > MISSED_MS or PUBLISHED_UNTIL not in table.marks:
             table.mark(PUBLISHED_UNTIL, boundary)  # missed while nobody ran; or before there was anything
         else:
             times.append(boundary)
-    if task.demanded:
+    if task.demanded and now not in times:
         times.append(now)
     others = task.others() if times else None
     if others is None:  # not known yet: the next tick tries again

@@ -135,7 +135,8 @@ class Assessment(_Body):
 
 def _missing(event: Assessment, names: Iterable[str]) -> ValueError:
     name = next(name for name in names if getattr(event, name) is None)
-    return ValueError(f"`{name}` is missing or null in a `{event.tier or event.result_type}`")
+    tier = event.result_type if event.tier is None else event.tier
+    return ValueError(f"`{name}` is missing or null in a `{tier}`")
 
 
 _uuid7 = re.compile(
@@ -165,10 +166,12 @@ class SessionHead(IdHead):
     heavy: int = 0
     checkpoint: int = 0
     first_at: int = 0
-    ema_at: int = -1
-    """When the averages below were said: those of an older message do not replace them."""
     success_ema: float | None = None
+    success_at: int = -1
+    """When the average above was said: that of an older message does not replace it."""
     frustration_ema: float | None = None
+    frustration_at: int = -1
+    """Likewise; a plugin's result may say one of the two only."""
     tokens: int = 0
     success: int = 0
     partial: int = 0
@@ -209,18 +212,17 @@ def reduce(row: Row, event: Assessment, at: int, totals: AssessmentsTotals) -> O
     if tier == LIGHTWEIGHT:  # nearly every event
         head.lightweight += 1
         totals.lightweight += 1
-        if at >= head.ema_at:
-            _average(head, body, at)
+        _averages(head, body, at)
     elif tier in _REST:
         _REST[tier](head, totals, body)
     return Outcome.APPLIED
 
 
-def _average(head: SessionHead, body: Any, at: int) -> None:
-    if body.success_ema is not None:
-        head.success_ema, head.ema_at = body.success_ema, at
-    if body.frustration_ema is not None:
-        head.frustration_ema, head.ema_at = body.frustration_ema, at
+def _averages(head: SessionHead, body: Any, at: int) -> None:
+    if at >= head.success_at and body.success_ema is not None:
+        head.success_ema, head.success_at = body.success_ema, at
+    if at >= head.frustration_at and body.frustration_ema is not None:
+        head.frustration_ema, head.frustration_at = body.frustration_ema, at
 
 
 def _medium(head: SessionHead, totals: AssessmentsTotals, body: Any) -> None:
@@ -375,6 +377,7 @@ ASSESSMENTS = Domain(
             line=_line,
             answer=_history,
             parameters=(Parameter("session", "", about="only this session"),),
+            entity="session",
         ),
     ),
 )

@@ -66,7 +66,7 @@ def forget_oldest(row: Row, limit: int = SOURCES) -> None:
 
 ID_KIND = "id"
 ID_BYTES = 16  # of a UUID; two of 10^9 digests of that length are the same with a chance of 10^-21
-_UUID_LENGTH = 36
+_UUID_DIGITS = 32
 
 
 class IdHead(Head):
@@ -86,12 +86,13 @@ class IdCell(Cell):
 
 def packed(id_: str) -> bytes:
     """An id in 16 bytes: those of a UUID, however it is written (case, dashes), or a digest of anything else."""
-    if len(id_) == _UUID_LENGTH:
+    digits = id_.replace("-", "")
+    if len(digits) == _UUID_DIGITS:
         try:
-            value = bytes.fromhex(id_.replace("-", ""))
+            value = bytes.fromhex(digits)
         except ValueError:
             value = b""
-        if len(value) == ID_BYTES:
+        if len(value) == ID_BYTES:  # fewer where there are spaces, which fromhex passes over
             return value
     return blake2b(id_.encode(), digest_size=ID_BYTES).digest()
 
@@ -122,12 +123,11 @@ class LastIds:
         head: IdHead = row.head
         if head.ids.find(id_) >= 0 and _at(head.ids, id_) >= 0:  # quicker than `in`, which tries an integer first
             return True
-        if head.id_cells:
-            get = row.cells.get
-            for name in self._names:
-                cell = get(name)
-                if cell is not None and cell.ids.find(id_) >= 0 and self._counts(head, name, cell.ids, id_):
-                    return True
+        get = row.cells.get
+        for name in self._names[: head.id_cells]:  # no more than have been filled
+            cell = get(name)
+            if cell is not None and cell.ids.find(id_) >= 0 and self._counts(head, name, cell.ids, id_):
+                return True
         return False
 
     def _counts(self, head: IdHead, name: CellName, ids: bytes, id_: bytes) -> bool:

@@ -66,6 +66,7 @@ def day_of(at_ms: int) -> str:
 
 
 _seconds: dict[int, str] = {}
+_MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
 def iso(at_ms: int) -> str:
@@ -81,4 +82,4 @@ def iso(at_ms: int) -> str:
         of_day = number % 86_400
         second = f"{day_of(at_ms)}T{of_day // 3600:02d}:{of_day // 60 % 60:02d}:{of_day % 60:02d}"
         _seconds[number] = second
-    return f"{second}.{ms:03d}Z"
+    return second + _MILLISECONDS[ms]

@@ -132,21 +132,29 @@ def reduce(row: Row, event: Upserted | Deleted, _at: int, totals: ProjectsTotals
     if head.revision:
         if project == head.project:
             return Outcome.DUPLICATE
-        count(head, totals, -1)
+        _take_out(head, totals)
     head.project = project
-    head.counted_status = _within(totals.by_status, project.status)
-    head.counted_priority = _within(totals.by_priority, project.priority)
-    count(head, totals, 1)
+    head.counted_status, head.counted_priority = _put_in(project, totals)
     head.pending |= 1
     return Outcome.APPLIED
 
 
-def count(head: ProjectHead, totals: ProjectsTotals, projects: int) -> None:
-    """Put a project into the totals (1), or take it out again (-1)."""
-    totals.active += projects * head.project.active
-    add(totals.by_status, head.counted_status, projects)
-    add(totals.by_priority, head.counted_priority, projects)
-    totals.progress_distribution[bin_of(head.project.progress)] += projects
+def _put_in(project: Project, totals: ProjectsTotals) -> tuple[str, str]:
+    """Count a project. Returns the names that it counts under: its status and priority, or OTHER."""
+    names = _within(totals.by_status, project.status), _within(totals.by_priority, project.priority)
+    _count(project, *names, totals, 1)
+    return names
+
+
+def _take_out(head: ProjectHead, totals: ProjectsTotals) -> None:
+    _count(head.project, head.counted_status, head.counted_priority, totals, -1)
+
+
+def _count(project: Project, status: str, priority: str, totals: ProjectsTotals, projects: int) -> None:
+    totals.active += projects * project.active
+    add(totals.by_status, status, projects)
+    add(totals.by_priority, priority, projects)
+    totals.progress_distribution[bin_of(project.progress)] += projects
 
 
 def bin_of(progress: float) -> int:
@@ -160,7 +168,7 @@ def _within(counts: dict[str, int], name: str) -> str:
 
 def bury(row: Row, totals: ProjectsTotals) -> None:
     """Take a project that is no more out of the totals."""
-    count(row.head, totals, -1)
+    _take_out(row.head, totals)
 
 
 def _deleted(key: str) -> Deleted:
@@ -229,24 +237,26 @@ def _most(counted: dict[str, int]) -> dict[str, int]:
 _FILTERS = (
     Parameter("customer_id", "", about="only this customer's projects"),
     Parameter("active", "", ("", "true", "false"), "only active projects, or only others"),
-    Parameter("priority", "", about="only projects of this priority"),
-    Parameter("status", "", about="only projects of this status"),
+    Parameter("priority", "", about="only projects of this priority; Other: and those that count under it"),
+    Parameter("status", "", about="only projects of this status; Other: and those that count under it"),
 )
 
 
-def _matches(project: Project, asked: Asked) -> bool:
+def _matches(head: ProjectHead, asked: Asked) -> bool:
+    project = head.project
     return (
         asked["customer_id"] in {"", project.customer_id}
         and asked["active"] in {"", "true" if project.active else "false"}
-        and asked["priority"] in {"", project.priority}
-        and asked["status"] in {"", project.status}
+        and asked["priority"] in {"", project.priority, head.counted_priority}
+        and asked["status"] in {"", project.status, head.counted_status}
     )
 
 
 def _add(row: Row, into: ProjectsTotals, asked: Asked, _now: int) -> None:
-    if _matches(row.head.project, asked):
+    """Under its own names as long as there is room: who asks for one that counts under OTHER is to see it."""
+    if _matches(row.head, asked):
         into.keys += 1
-        count(row.head, into, 1)
+        _put_in(row.head.project, into)
 
 
 def _status_meta(whole: Whole, _asked: Asked) -> Answer:
@@ -275,7 +285,7 @@ DIRECTIONS = ("asc", "desc")
 
 
 def _lines(row: Row, asked: Asked, _now: int) -> Iterable[tuple[SortKey, None]]:
-    if _matches(row.head.project, asked):
+    if _matches(row.head, asked):
         sort = asked["sort"]
         value = row.head.at if sort == "updated" else getattr(row.head.project, sort)
         yield _sort_key(value, descending=asked["direction"] == "desc"), None

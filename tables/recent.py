@@ -73,6 +73,11 @@ class Sightings:
                 del self._second_of[entity]
             del self._sums[second]
 
+    def is_recent(self, entity: str, seconds: float, now: int) -> bool:
+        """Whether a row was seen in the last so many seconds, as `recent` counts it; none that is not committed yet."""
+        second = self._second_of.get(entity)
+        return second is not None and second > now / 1000 - seconds
+
     def published(self) -> dict[str, list[int]]:
         """Second -> [rows, sum of their values]."""
         return {str(second): [len(values), self._sums[second]] for second, values in sorted(self._values.items())}

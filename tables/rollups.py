@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from heapq import nlargest, nsmallest
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -17,17 +18,15 @@ import msgspec
 
 from tables.domain import Domain, Topic
 from tables.emission import AtTime, Debounced, Snapshot
-from tables.event import DAY_MS, Event, Outcome, day_of, iso, millis
+from tables.event import DAY_MS, Event, Outcome, day_of, millis
 from tables.option import Option
+from tables.periods import between
+from tables.picks import BINS, MOST_NAMES, NAME_LENGTH, Day, Week, day_shown, rolled_up, week_shown
 from tables.row import Cell, CellName, Head, Row
-from tables.totals import Totals, add
+from tables.totals import Totals
 from tables.views import Answer, Asked, ListView, Parameter, SortKey
 from tables.weeks import WEEK_DAYS, closed_by, closing_of, day_number, monday_of, week_name
 
-BINS = 10
-# A record is at most 1 MiB. A week's names are those of its seven picks: 7 x 70 names x 2 histograms x (sum and mean)
-# x 410 bytes (64 characters, six bytes each where JSON escapes them, and a number) are 0.8 MB.
-MOST_NAMES, NAME_LENGTH = 70, 64
 MOST_TOTALS = 16
 # Of a day, per instance: one a minute. 9 bytes each, written with every snapshot of the day.
 REMEMBERED = 1_440
@@ -70,8 +69,9 @@ class ProjectsSnapshot(Event, kw_only=True):
 class RollupsHead(Head):
     """An environment.
 
-    `closed_until`: weeks that begin before are closed, ms; `due`: when the clock closes the next one, 0 for never.
-    `leaving`: instances that have been dropped and whose records are still to be deleted.
+    `closed_until`: weeks that begin before are closed, ms. `due`: when the clock closes the next one, whether anything
+    has come for it or not: else it would be open for ever to whoever comes too late. `leaving`: how many instances have
+    been dropped whose records are still to be deleted.
     """
 
     closed_until: int = 0
@@ -97,37 +97,6 @@ class Instance(Cell):
     weeks: list[int] = msgspec.field(default_factory=list)
     owed_days: list[int] = msgspec.field(default_factory=list)
     owed_weeks: list[int] = msgspec.field(default_factory=list)
-
-
-class Day(Cell):
-    """("day", id, YYYY-MM-DD): the first snapshot of the day, and which ones of that day have been folded."""
-
-    timestamp: int
-    totals: dict[str, int]
-    by_status: dict[str, int]
-    by_priority: dict[str, int]
-    progress: list[int]
-    seen: list[int]
-
-
-class Spread(Cell):
-    """One of a week's totals. `picks`: how many picks have it."""
-
-    last: int
-    least: int
-    most: int
-    sum: int
-    picks: int
-
-
-class Week(Cell):
-    """("week", id, YYYY-Www): the picks of a closed week. `days`: those with a pick; the histograms are sums."""
-
-    days: list[int]
-    totals: dict[str, Spread]
-    by_status: dict[str, int]
-    by_priority: dict[str, int]
-    progress: list[int]
 
 
 class RollupsTotals(Totals):
@@ -179,7 +148,7 @@ def reduce(row: Row, event: ProjectsSnapshot, at: int, totals: RollupsTotals) ->
         del day.seen[:-REMEMBERED]
     _owe(state.owed_days, number)
     _close(row, closed_by(at), totals)
-    head.due = _next_due(head, max(head.at, at))
+    head.due = closing_of(head.closed_until)
     head.pending |= CHANGED
     return Outcome.APPLIED
 
@@ -216,20 +185,26 @@ def _keep_day(row: Row, instance: str, number: int, totals: RollupsTotals) -> No
 
 
 def _room(row: Row, instance: str, at: int, totals: RollupsTotals) -> bool:
-    """Whether there is room for an instance. A new one is to be newer than the oldest one, which it pushes out."""
+    """Make room for an instance at a time. False: it is older than those that are kept, and nothing has happened."""
     kept: Instances | None = row.cells.get(("instances",))
     ids = kept.ids if kept is not None else []
-    if ("instance", instance) in row.cells:
-        return True
-    if len(ids) >= row.table.options[INSTANCES.name]:
-        oldest = min(ids, key=lambda id_: (row.cells["instance", id_].at, id_))
-        if at <= row.cells["instance", oldest].at:
+    state: Instance | None = row.cells.get(("instance", instance))
+    surplus = len(ids) + (state is None) - row.table.options[INSTANCES.name]
+    if surplus > 0:  # a new instance, or the limit was lowered
+        oldest = nsmallest(surplus, (_age(row, other) for other in ids if other != instance))
+        if max(at, state.at if state is not None else 0) <= oldest[-1][0]:
             return False
-        while len(ids) >= row.table.options[INSTANCES.name]:
-            _leave(row, min(ids, key=lambda id_: (row.cells["instance", id_].at, id_)), totals)
-    insort(row.cell(("instances",), Instances).ids, instance)
-    totals.instances += 1
+        for _, other in oldest:
+            _leave(row, other, totals)
+    if state is None:
+        insort(row.cell(("instances",), Instances).ids, instance)
+        totals.instances += 1
     return True
+
+
+def _age(row: Row, instance: str) -> tuple[int, str]:
+    """What the instances are ordered by, the one to go first being the smallest."""
+    return row.cells["instance", instance].at, instance
 
 
 def _leave(row: Row, instance: str, totals: RollupsTotals) -> None:
@@ -277,7 +252,7 @@ def _close(row: Row, until: int, totals: RollupsTotals) -> None:
         first, end = bisect_left(state.days, head.closed_until // DAY_MS), bisect_left(state.days, until // DAY_MS)
         for monday, week in groupby(state.days[first:end], key=monday_of):
             name = _week_cell(instance, monday)
-            row.cells[name] = _rolled_up(row, instance, list(week))
+            row.cells[name] = _rolled_up(row, instance, week)
             row.touch(name)
             state.weeks.append(monday)
             _owe(state.owed_weeks, monday)
@@ -292,29 +267,8 @@ def _close(row: Row, until: int, totals: RollupsTotals) -> None:
     head.closed_until = until
 
 
-def _next_due(head: RollupsHead, newest: int) -> int:
-    """When the clock closes the oldest open week; 0 when nothing has come for an open one."""
-    return closing_of(head.closed_until) if newest >= head.closed_until else 0
-
-
-def _rolled_up(row: Row, instance: str, days: list[int]) -> Week:
-    week = Week(days, {}, {}, {}, [0] * BINS)
-    for number in days:
-        day: Day = row.cells[_day_cell(instance, number)]
-        for name, value in day.totals.items():
-            so_far = week.totals.get(name)
-            if so_far is None:
-                week.totals[name] = Spread(value, value, value, value, 1)
-                continue
-            so_far.last = value
-            so_far.least, so_far.most = min(so_far.least, value), max(so_far.most, value)
-            so_far.sum += value
-            so_far.picks += 1
-        for into, counts in ((week.by_status, day.by_status), (week.by_priority, day.by_priority)):
-            for name, count in counts.items():
-                add(into, name, count)
-        week.progress = [sum_ + count for sum_, count in zip(week.progress, day.progress, strict=True)]
-    return week
+def _rolled_up(row: Row, instance: str, days: Iterable[int]) -> Week:
+    return rolled_up({number: row.cells[_day_cell(instance, number)] for number in days})
 
 
 # -- what is published -------------------------------------------------------------------------------------------------
@@ -325,59 +279,12 @@ def suffix(instance: str, kind: str, name: str) -> str:
     return f"{instance.replace('%', '%25').replace('/', '%2F')}/{kind}/{name}"
 
 
-def day_shown(env: str, instance: str, number: int, day: Day) -> Answer:
-    """The pick of a day."""
-    return {
-        "env": env,
-        "instance_id": instance,
-        "day": day_of(number * DAY_MS),
-        "timestamp": iso(day.timestamp),
-        "totals": day.totals,
-        "by_status": day.by_status,
-        "by_priority": day.by_priority,
-        "progress_distribution": day.progress,
-    }
-
-
-def week_shown(env: str, instance: str, monday: int, week: Week, *, closed: bool = True) -> Answer:
-    """The rollup of a week. Means are over the days with a pick; a total's over those that have it."""
-    days = [day_of(day * DAY_MS) for day in range(monday, monday + WEEK_DAYS)]
-    picks = len(week.days)
-    return {
-        "env": env,
-        "instance_id": instance,
-        "week": week_name(monday),
-        "from": days[0],
-        "to": days[-1],
-        "closed": closed,
-        "days": picks,
-        "missing_days": [name for day, name in enumerate(days, monday) if day not in week.days],
-        "totals": {name: _spread_shown(spread) for name, spread in week.totals.items()},
-        "by_status": _histogram_shown(week.by_status, picks),
-        "by_priority": _histogram_shown(week.by_priority, picks),
-        "progress_distribution": {"sum": week.progress, "mean": [_mean(count, picks) for count in week.progress]},
-    }
-
-
-def _spread_shown(spread: Spread) -> Answer:
-    mean = _mean(spread.sum, spread.picks)
-    return {"last": spread.last, "min": spread.least, "max": spread.most, "mean": mean}
-
-
-def _histogram_shown(sums: dict[str, int], picks: int) -> Answer:
-    return {"sum": sums, "mean": {name: _mean(sum_, picks) for name, sum_ in sums.items()}}
-
-
-def _mean(sum_: int, count: int) -> float:
-    return round(sum_ / count, 2)
-
-
 def snapshots(row: Row, now: int, totals: RollupsTotals) -> Sequence[Snapshot]:
     """Close what the clock closes; then the picks and weeks that are new, changed or gone since the last time."""
     head: RollupsHead = row.head
     if 0 < head.due <= now:
         _close(row, closed_by(now), totals)
-        head.due = _next_due(head, head.at)
+        head.due = closing_of(head.closed_until)
     if head.pending & EVERYTHING:
         return [snapshot for name, state in _owing(row) for snapshot in _everything(row, name[1], state)]
     published: list[Snapshot] = []
@@ -429,19 +336,20 @@ def suffixes(row: Row) -> list[str]:
 # -- views -------------------------------------------------------------------------------------------------------------
 
 ANY = "*"
-
-
 _PARAMETERS = (
     Parameter("env", ANY, about="of this environment; an empty one is that of snapshots without one, * is any"),
     Parameter("instance", ANY, about="of this instance; an empty one is that of snapshots without one, * is any"),
-    Parameter("from", "", about="the first day, YYYY-MM-DD", check=day_number),
-    Parameter("to", "", about="the last day, YYYY-MM-DD", check=day_number),
+    *between("day", "the oldest there is", "the newest there is"),
 )
 
 
 def _asked_for(row: Row, asked: Asked) -> Iterator[tuple[str, Instance]]:
     if asked["env"] in {ANY, row.entity}:
-        for instance, state in _instances(row):
+        limit, found = row.table.options[INSTANCES.name], list(_instances(row))
+        if len(found) > limit:  # it was lowered, and nothing has come since
+            kept = {instance for _, instance in nlargest(limit, (_age(row, instance) for instance, _ in found))}
+            found = [(instance, state) for instance, state in found if instance in kept]
+        for instance, state in found:
             if asked["instance"] in {ANY, instance}:
                 yield instance, state
 

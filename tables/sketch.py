@@ -27,7 +27,11 @@ def bucket_of(value: float) -> int | None:
 
 
 class Sketch(Cell):
-    """Counts by bucket, ascending. Beyond `BUCKETS` the lowest ones become one: high quantiles stay right."""
+    """Counts by bucket, ascending. Beyond `BUCKETS` the lowest ones become one: high quantiles stay right.
+
+    What is kept are the `BUCKETS` greatest that there ever were, the lowest of them with the counts of all below it:
+    that depends on the values alone, and not on their order.
+    """
 
     zeros: int = 0
     buckets: list[int] = msgspec.field(default_factory=list)
@@ -47,12 +51,13 @@ class Sketch(Cell):
             if place == 0:  # lower than the lowest, which stands for all that is lower
                 counts[0] += count
                 return
+            if place == 1:  # the new lowest: it stands for the one below it, too
+                buckets[0] = bucket
+                counts[0] += count
+                return
             counts[1] += counts[0]
             del buckets[0], counts[0]
             place -= 1
-            if buckets[0] > bucket:  # between the two that have just become one
-                counts[0] += count
-                return
         buckets.insert(place, bucket)
         counts.insert(place, count)
 

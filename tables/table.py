@@ -9,7 +9,6 @@ import msgspec
 from sortedcontainers import SortedKeyList
 
 from tables.domain import Domain
-from tables.event import OUTCOMES
 from tables.option import Options
 from tables.recent import sightings
 from tables.retention import FirstOut, Newest, surplus
@@ -216,7 +215,7 @@ class Table:
             try:
                 if key == TOTALS_KEY:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
-                    self.totals.outcomes += [0] * (len(OUTCOMES) - len(self.totals.outcomes))  # of earlier releases
+                    self.totals.lengthen()
                     continue
                 if key and key.startswith(_MARK):
                     self.marks[_decode_mark(key)[1]] = msgspec.msgpack.decode(value[1:], type=int)

@@ -27,6 +27,14 @@ class Totals(msgspec.Struct):
     """The next source offset to fold. Written with the rows, so that rows and offset can be checked against each
     other, and outlive the expiry of the group's committed offsets."""
 
+    def lengthen(self) -> None:
+        """Fill lists up with zeros that an earlier release has written shorter: a list grows at its end only."""
+        empty = type(self)()
+        for name in self.__struct_fields__:
+            mine = getattr(self, name)
+            if isinstance(mine, list):
+                mine += [0] * (len(getattr(empty, name)) - len(mine))
+
     def merge(self, other: "Totals") -> None:
         """Add another partition's totals: lists place by place, maps name by name, integers by sum, `at` by maximum.
 

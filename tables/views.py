@@ -91,6 +91,7 @@ class ListView:
         parameters: besides `page` and `per_page`.
         paged: whether `page` and `per_page` are parameters; else all lines are shown, up to `most`.
         most: lines of an answer that is not paged.
+        entity: the parameter that names one entity, if there is one: where it is given, only that row is looked at.
     """
 
     path: str
@@ -104,6 +105,7 @@ class ListView:
     parameters: tuple[Parameter, ...] = ()
     paged: bool = True
     most: int = 1000
+    entity: str = ""
 
 
 @dataclass(frozen=True)

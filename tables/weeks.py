@@ -31,16 +31,6 @@ def closing_of(at_ms: int) -> int:
     return monday_of(at_ms // DAY_MS) * DAY_MS + _WEEK_MS + GRACE_MS
 
 
-def day_number(text: str) -> int:
-    """The day of a date.
-
-    Raises:
-        ValueError: it is none, or not written as YYYY-MM-DD; says what is wanted.
-    """
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
-        raise ValueError("a date, YYYY-MM-DD")
-    return (day - _EPOCH).days
+def day_number(day: str) -> int:
+    """The day of a date, YYYY-MM-DD."""
+    return (date.fromisoformat(day) - _EPOCH).days

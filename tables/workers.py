@@ -1,8 +1,7 @@
 """Workers: throughput of distributed search workers in four tiers: single batches, days, months, a lifetime.
 
-Keys and milliseconds are integers. A speed is kept as the two that it is made of (`Extreme`) and compared by
-multiplying crosswise, exactly; it becomes keys per second, rounded to three decimals, when it is shown. Every batch
-goes into all tiers when it arrives, so that pruning one of them never changes another.
+Keys and milliseconds are integers. Every batch goes into all tiers when it arrives, so that pruning one of them never
+changes another. `throughput.py` says what a tier adds up to, `jobs.py` how a job's counters become batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,8 @@ from tables.periods import Kind, between, cells_between, days_before, months_bef
 from tables.recent import Recent
 from tables.retention import FirstOut, Newest, newest_cell, numbered
 from tables.row import Cell, CellName, Row
-from tables.sketch import Sketch, bucket_of
+from tables.sketch import bucket_of
+from tables.throughput import Extreme, Tier, extreme_shown, per_second, sums_shown, tier_shown
 from tables.totals import Totals, Whole, add
 from tables.views import (
     AggregateView,
@@ -46,6 +46,7 @@ DAYS = Option("worker_daily_stats_limit", 1000, "A worker keeps so many days, th
 MONTHS = Option("worker_monthly_stats_limit", 1000, "A worker keeps so many months, the newest.", least=1)
 
 IDS = LastIds(last=512, per_cell=16)  # a farm's file of a day has 144 batches to a worker, and is ingested twice
+ACTIVE = "active"  # the sightings
 ACTIVE_SECONDS = 300
 SPEED_SECONDS = 600
 # Speeds of all active workers are summed up: a million workers (the limit on keys) at 10^12 keys/s are 10^18, and a
@@ -61,7 +62,7 @@ FIRST_DAY, LAST_DAY = "1970-01-01", "9999-12-31"
 _Keys = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 _Duration = Annotated[int, msgspec.Meta(ge=0, le=10**11)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-_Hex = Annotated[str, msgspec.Meta(pattern="^(0x)?[0-9A-Fa-f]{1,64}$")]
+_Hex = Annotated[str, msgspec.Meta(pattern="^(0x)?[0-9A-Fa-f]{1,64}\\Z")]  # `$` would let a line's end through
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -107,8 +108,9 @@ class WorkerHead(JobHead):
     first_seen: int = 0
     """The smallest event time folded, in ms since the epoch."""
     speed_keys: int = 0
-    """The latest batch that has a speed: its keys and its milliseconds."""
+    """The latest batch that has a speed: its keys, its milliseconds, and when it was finished."""
     speed_ms: int = 0
+    speed_at: int = 0
 
 
 class BatchCell(Cell):
@@ -124,27 +126,6 @@ class BatchCell(Cell):
     prefix_28: str | None = None
     batch_size: int | None = None
     error_message: str | None = None
-
-
-class Extreme(Cell):
-    """The fastest or slowest batch, the first of several; `at` in ms since the epoch."""
-
-    keys_scanned: int
-    duration_ms: int
-    at: int
-    job_id: str | None
-
-
-class Tier(Cell):
-    """("day", YYYY-MM-DD), ("month", YYYY-MM) and ("lifetime",)."""
-
-    batches: int = 0
-    keys_scanned: int = 0
-    duration_ms: int = 0
-    errors: int = 0
-    slowest: Extreme | None = None
-    fastest: Extreme | None = None
-    speeds: Sketch = msgspec.field(default_factory=Sketch)
 
 
 class WorkersTotals(Totals):
@@ -177,10 +158,13 @@ def finished_at(event: Worked) -> int:
     """The time of an event: when its batch was finished.
 
     Raises:
-        ValueError: it was started later than that.
+        ValueError: it was started later than that, or before 1970: a time that cannot be shown in UTC, or no clock.
     """
-    if _micros(event.started_at) > _micros(event.finished_at):
+    started = _micros(event.started_at)
+    if started > _micros(event.finished_at):
         raise ValueError("`started_at` is later than `finished_at`")
+    if started < 0:
+        raise ValueError("`started_at` is before 1970")
     return millis(event.finished_at)
 
 
@@ -207,8 +191,8 @@ def reduce(row: Row, event: Worked, at: int, totals: WorkersTotals) -> Outcome:
         head.first_seen = at
     if at >= head.at:
         head.worker_type = event.worker_type
-        if ms:
-            head.speed_keys, head.speed_ms = keys, ms
+    if ms and at >= head.speed_at:
+        head.speed_keys, head.speed_ms, head.speed_at = keys, ms, at
     head.first_seen = min(head.first_seen, at)
     head.pending = 1
     error = bool(event.error_message)
@@ -220,31 +204,13 @@ def reduce(row: Row, event: Worked, at: int, totals: WorkersTotals) -> Outcome:
         newest_cell(row, ("month", day[:7]), Tier, options[MONTHS.name]),
         row.cell(LIFETIME, Tier),
     ):
-        _fold(tier, Extreme(keys, ms, at, event.job_id), bucket, error=error)
+        tier.add(Extreme(keys, ms, at, event.job_id), bucket, error=error)
     totals.batches += 1
     totals.keys_scanned += keys
     totals.duration_ms += ms
     totals.errors += error
     row.table.keep(row, numbered("batch", totals.batches), _batch(event, keys, ms, at))
     return Outcome.APPLIED
-
-
-def _fold(tier: Tier, batch: Extreme, bucket: int | None, *, error: bool) -> None:
-    tier.batches += 1
-    tier.keys_scanned += batch.keys_scanned
-    tier.duration_ms += batch.duration_ms
-    tier.errors += error
-    if not batch.duration_ms:  # no speed
-        return
-    tier.speeds.add(bucket)
-    if tier.fastest is None or _faster(batch, tier.fastest):
-        tier.fastest = batch
-    if tier.slowest is None or _faster(tier.slowest, batch):
-        tier.slowest = batch
-
-
-def _faster(one: Extreme, other: Extreme) -> bool:
-    return one.keys_scanned * other.duration_ms > other.keys_scanned * one.duration_ms
 
 
 def _batch(event: Worked, keys: int, ms: int, at: int) -> BatchCell:
@@ -265,42 +231,6 @@ def _batch(event: Worked, keys: int, ms: int, at: int) -> BatchCell:
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 
-def _per_second(keys: int, ms: int) -> float | None:
-    return round(keys * 1000 / ms, 3) if ms else None
-
-
-def _sums(batches: int, keys: int, ms: int, errors: int) -> Answer:
-    return {
-        "total_batches": batches,
-        "total_keys_scanned": keys,
-        "total_duration_ms": ms,
-        "average_keys_per_second": _per_second(keys, ms),
-        "error_count": errors,
-    }
-
-
-def tier_shown(tier: Tier) -> Answer:
-    """A day, a month or a lifetime. Quantiles are within 1 %, and never outside of what was measured."""
-    least, most = _speed_of(tier.slowest), _speed_of(tier.fastest)
-    answer = _sums(tier.batches, tier.keys_scanned, tier.duration_ms, tier.errors)
-    answer |= {"min_keys_per_second": least, "max_keys_per_second": most}
-    for name, percent in (("p50", 50), ("p95", 95)):
-        found = tier.speeds.quantile(percent)
-        within = None if found is None or least is None or most is None else min(max(round(found, 3), least), most)
-        answer[f"{name}_keys_per_second"] = within
-    return answer
-
-
-def _speed_of(batch: Extreme | None) -> float | None:
-    return None if batch is None else _per_second(batch.keys_scanned, batch.duration_ms)
-
-
-def _extreme_shown(batch: Extreme | None) -> Answer | None:
-    if batch is None:
-        return None
-    return {"keys_per_second": _speed_of(batch), "finished_at": iso(batch.at), "job_id": batch.job_id}
-
-
 def worker_shown(row: Row) -> Answer:
     """A worker's lifetime: the snapshot, and the core of its views."""
     head: WorkerHead = row.head
@@ -310,8 +240,8 @@ def worker_shown(row: Row) -> Answer:
         "worker_type": head.worker_type,
         "first_seen_at": iso(head.first_seen),
         "last_seen_at": iso(head.at),
-        "latest_keys_per_second": _per_second(head.speed_keys, head.speed_ms),
-        "lifetime": tier_shown(tier) | {"best": _extreme_shown(tier.fastest), "worst": _extreme_shown(tier.slowest)},
+        "latest_keys_per_second": per_second(head.speed_keys, head.speed_ms),
+        "lifetime": tier_shown(tier) | {"best": extreme_shown(tier.fastest), "worst": extreme_shown(tier.slowest)},
     }
 
 
@@ -321,7 +251,8 @@ def snapshots(row: Row, _now: int, _totals: WorkersTotals) -> Sequence[Snapshot]
 
 
 def _is_active(row: Row, now: int) -> bool:
-    return bool(row.head.at > now - ACTIVE_SECONDS * 1000)
+    # Asked of what is published, so that a worker is active here if and only if it counts as active in the totals.
+    return bool(row.table.recents[ACTIVE].is_recent(row.entity, ACTIVE_SECONDS, now))
 
 
 def _worker(row: Row, _asked: Asked, now: int) -> Answer:
@@ -340,7 +271,7 @@ def _batch_shown(cell: BatchCell) -> Answer:
         "job_id": cell.job_id,
         "started_at": iso(cell.started),
         "finished_at": iso(cell.finished),
-        "keys_per_second": _per_second(cell.keys_scanned, cell.duration_ms),
+        "keys_per_second": per_second(cell.keys_scanned, cell.duration_ms),
     } | shown
 
 
@@ -368,9 +299,9 @@ def _line(row: Row, _needs: None, asked: Asked, now: int) -> Answer:
 
 def _stats(whole: Whole, _asked: Asked) -> Answer:
     totals: WorkersTotals = whole.totals
-    active, _ = whole.recent("active", ACTIVE_SECONDS)
-    _, speed = whole.recent("active", SPEED_SECONDS)
-    sums = _sums(totals.batches, totals.keys_scanned, totals.duration_ms, totals.errors)
+    active, _ = whole.recent(ACTIVE, ACTIVE_SECONDS)
+    _, speed = whole.recent(ACTIVE, SPEED_SECONDS)
+    sums = sums_shown(totals.batches, totals.keys_scanned, totals.duration_ms, totals.errors)
     return {"workers": totals.keys, "active_workers": active, "keys_per_second": speed} | sums
 
 
@@ -406,7 +337,7 @@ def _add_periods(row: Row, into: PeriodTotals, kind: Kind, first: str, last: str
 def _periods_shown(name: str, totals: PeriodTotals) -> Answer:
     periods = [
         {name: period, "workers": totals.workers[period]}
-        | _sums(
+        | sums_shown(
             totals.batches[period],
             totals.keys_scanned.get(period, 0),
             totals.duration_ms.get(period, 0),
@@ -437,7 +368,7 @@ WORKERS = Domain(
     emission=Debounced(1.0),
     retention=(FirstOut("batch", HISTORY), Newest("day", DAYS), Newest("month", MONTHS)),
     tops=(Top("keys", lambda row: row.cells[LIFETIME].keys_scanned or None),),
-    recents=(Recent("active", SPEED_SECONDS, lambda row: row.head.at, _latest_speed),),
+    recents=(Recent(ACTIVE, SPEED_SECONDS, lambda row: row.head.at, _latest_speed),),
     views=(
         TotalsView("/api/v1/stats", "Everybody's sums, who is active, and how fast they are together.", _stats),
         ListView(
@@ -455,7 +386,7 @@ WORKERS = Domain(
             "/api/v1/workers/{entity}/history",
             "A worker's single batches, the last to come first.",
             _history,
-            (Parameter("limit", str(HISTORY_SHOWN), about="so many at most, 1 to 1000", check=_check_limit),),
+            (Parameter("limit", str(HISTORY_SHOWN), about=f"so many at most, 1..{MOST_HISTORY}", check=_check_limit),),
         ),
         EntityView(
             "/api/v1/workers/{entity}/daily",

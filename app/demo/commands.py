@@ -61,7 +61,7 @@ def demo(*, once: bool, as_json: bool, data: Path | None) -> None:
 
         try:
             asyncio.run(play(kafka, began, done, once=once))
-        except ChildError as error:
+        except (ChildError, TimeoutError) as error:
             fail(str(error))
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.connection import Connection
 from app.demo.child import LOOK_SECONDS, Child, worker
 from app.demo.data import played
 from app.engine.fetch import reader
-from app.engine.totals import TotalsReader
+from app.engine.totals import TotalsReader, following
 from app.generate.poison import Record
 from app.generate.writer import write
 from app.ingest.report import Report
@@ -26,7 +26,6 @@ from tables.event import OUTCOMES
 from tables.players import PLAYERS, totals_shown
 from tables.views import TotalsView
 
-TOTALS_SECONDS = 30.0
 STUCK_SECONDS = 60.0
 RESTING_SECONDS = 1.5  # longer than the emission of the domains whose totals change with it (child.SOONER)
 SHOWN = ("players", "hits", "damage", "kills", "groups")
@@ -69,7 +68,7 @@ async def play(kafka: Connection, began: float, done: Callable[[Result], None], 
     """
     settings = kafka.settings
     await topology.create(settings, DOMAINS)
-    async with _totals(settings) as totals, worker(settings) as child:
+    async with following(settings, DOMAINS) as totals, worker(settings) as child:
         await child.ready()
         before = {domain.name: list(totals.totals(domain).outcomes) for domain in DOMAINS}
         written = await write_all(settings)
@@ -91,19 +90,6 @@ async def write_all(settings: Settings) -> dict[str, int]:
             await write(settings, topic, (Record(*each) for each in records[domain.name](report)), report)
             written[domain.name] = report.written
     return written
-
-
-@asynccontextmanager
-async def _totals(settings: Settings) -> AsyncIterator[TotalsReader]:
-    totals = TotalsReader(settings, DOMAINS)
-    following = asyncio.create_task(totals.run(), name="totals")
-    try:
-        await asyncio.wait_for(totals.complete.wait(), TOTALS_SECONDS)
-        yield totals
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
 
 
 async def _folded(

@@ -36,9 +36,6 @@ class Group(Protocol):
     async def is_member(self) -> bool:
         """Whether the group's coordinator still knows this member, asked now."""
 
-    def position_of(self, owned: Owned) -> int:
-        """The source offset up to which everything that can be folded is folded; -1 while unknown."""
-
 
 class NotLiveError(Exception):
     """The partition is ours but its rows are being restored: ask again soon."""
@@ -186,10 +183,6 @@ class Engine:
     def wake(self) -> None:
         """Tell the transport that a partition may want records."""
         self.work.set()
-
-    def position_of(self, owned: Owned) -> int:
-        """The source offset up to which everything that can be folded is folded; -1 while unknown."""
-        return -1 if self.group is None else self.group.position_of(owned)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

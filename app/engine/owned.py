@@ -80,6 +80,7 @@ class Owned:
         self.committed = 0  # the source offset of our last commit
         self.changelog_end = 0  # where our last commit left the changelog
         self.handed_over = 0  # the next offset that the transport has not yet handed to the agent
+        self.fetched_to = 0  # the consumer's position when all that it had fetched was handed over
         self.seek_to: int | None = None  # for the transport, before it fetches again
         self.poison: dict[int, str] = {}
         self.last_error = ""
@@ -104,6 +105,17 @@ class Owned:
     def wants_records(self) -> bool:
         """Whether the transport should fetch for it."""
         return self.live and self.handed_over - self.committed < UNCOMMITTED_RECORDS
+
+    @property
+    def folded_to(self) -> int:
+        """The source offset up to which everything that can be folded is folded; -1 without rows.
+
+        A record on its way to the agent holds it back; commit markers, which nobody ever gets, do not.
+        """
+        if self.task is None:
+            return -1
+        position = self.task.position
+        return max(position, self.fetched_to) if position == self.handed_over else position
 
     # -- the agent's side --------------------------------------------------------------------------------------------
 
@@ -151,6 +163,15 @@ class Owned:
         self.task.demanded = True
         self._hurry.set()
         return demand
+
+    def _carried(self, task: Task, commit: Commit) -> "list[asyncio.Future[int]]":
+        """The demands whose record is in the commit; where it could not be made they are cancelled."""
+        periodic = self.domain.periodic
+        if task.demanded or periodic is None or not self._demands:
+            return []
+        if not any(record.role == periodic.role for record in commit.outgoing):
+            self._drop_demands()
+        return list(self._demands)
 
     def _answer(self, carried: "list[asyncio.Future[int]]", now: int) -> None:
         self._demands = [demand for demand in self._demands if demand not in carried]
@@ -260,7 +281,7 @@ class Owned:
         # What is not committed yet, because it never was or has expired, or because of a gap, is to be committed.
         self.committed = NEVER if offset is None else offset
         self.changelog_end, self.handed_over = end, task.position
-        self.seek_to = task.position
+        self.seek_to = self.fetched_to = task.position
         self.epoch += 1
         self.state = State.LIVE
         self.engine.wake()
@@ -301,7 +322,7 @@ class Owned:
         # 1 Take the offset, the changed cells and the outgoing records together: no await in here.
         now = now_ms()
         commit = take(task, now)
-        carried = [] if task.demanded else list(self._demands)
+        carried = self._carried(task, commit)
         if not commit.cells and not commit.outgoing and commit.position == self.committed:
             return
         reach("commit.taken")
@@ -338,7 +359,7 @@ class Owned:
         """Note that the source has been folded to where it ends now, if it has."""
         asked_at = now_ms()
         end, _ = await self.engine.offsets.ends(TopicPartition(self.source, self.partition))
-        if self.task is task and self.engine.position_of(self) >= end:
+        if self.task is task and self.folded_to >= end:
             task.read_to_end_at = asked_at
 
     def _batches(self, producer: PartitionProducer, commit: Commit) -> dict[tuple[str, int], Batch]:

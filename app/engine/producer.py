@@ -54,7 +54,8 @@ class Batch:
         self, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...] = ()
     ) -> None:
         """Add a record, in order."""
-        while self._builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
+        listed = list(headers) if headers else []  # nearly always: this runs once per outgoing record
+        while self._builder.append(key=key, value=value, timestamp=None, headers=listed) is None:
             self._builder.close()
             self._builder = self._producer.create_batch()
             self.builders.append(self._builder)

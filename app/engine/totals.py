@@ -5,8 +5,8 @@ They are compacted and tiny (three records per partition), so that a global view
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from tables.totals import Whole
 log = logging.getLogger("tidemark.engine")
 
 RETRY_SECONDS = 1.0
+COMPLETE_SECONDS = 30.0  # for a command that reads all of them before it says anything
 
 
 class TotalsReader:
@@ -45,6 +46,7 @@ class TotalsReader:
         self._totals: dict[tuple[str, int], Any] = {}
         self._tops: dict[tuple[str, int], dict[str, list[tuple[str, int]]]] = {}
         self._recents: dict[tuple[str, int], dict[str, Seconds]] = {}
+        self._read_to: dict[TopicPartition, int] = {}  # after an error it goes on from there: numbers never go back
         self.complete = asyncio.Event()
         self.versions = {domain.name: 0 for domain in self._domains.values()}
         self.news = asyncio.Event()
@@ -66,12 +68,14 @@ class TotalsReader:
                 TopicPartition(topic, number) for topic in self._domains for number in range(self._settings.partitions)
             ]
             consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            for partition in partitions:
+                consumer.seek(partition, self._read_to.get(partition, 0))  # one that is not there: the first that is
             ends = await consumer.end_offsets(partitions)
             while True:
                 for partition, records in (await consumer.getmany(timeout_ms=200)).items():
                     for record in records:
                         self._take(partition, record)
+                        self._read_to[partition] = record.offset + 1
                 if not self.complete.is_set():
                     behind = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
                     if not behind:
@@ -100,7 +104,10 @@ class TotalsReader:
             }
         elif body is not None and record.key == str(partition.partition).encode():
             body["outcomes"] = [body["outcomes"].get(name, 0) for name in OUTCOMES]
-            self._totals[where] = msgspec.convert(body, type=domain.totals)
+            totals = msgspec.convert(body, type=domain.totals)
+            totals.lengthen()
+            domain.totals().merge(totals)  # raises for a list that is too long: a later release's
+            self._totals[where] = totals
         self.versions[domain.name] += 1
         self.news.set()
 
@@ -118,9 +125,8 @@ class TotalsReader:
 
     def whole(self, domain: Domain) -> Whole:
         """Everything that all partitions know together."""
-        return Whole(
-            self.totals(domain), partial(self.top, domain), partial(self.recent, domain, now=now_ms()), now_ms()
-        )
+        now = now_ms()
+        return Whole(self.totals(domain), partial(self.top, domain), partial(self.recent, domain, now=now), now)
 
     def recent(self, domain: Domain, name: str, seconds: float, now: int) -> tuple[int, int]:
         """(rows seen in the last so many seconds, the sum of their values), over all partitions."""
@@ -130,3 +136,26 @@ class TotalsReader:
     def top(self, domain: Domain, name: str) -> list[tuple[str, int]]:
         """One of the domain's lists of the best, merged over all partitions."""
         return merge(tops.get(name, []) for (owner, _), tops in self._tops.items() if owner == domain.name)
+
+
+@asynccontextmanager
+async def following(settings: Settings, domains: Iterable[Domain]) -> AsyncIterator[TotalsReader]:
+    """A reader that has caught up, and follows for as long as the context lasts.
+
+    Raises:
+        TimeoutError: it does not catch up; the message says so.
+    """
+    totals = TotalsReader(settings, domains)
+    reading = asyncio.create_task(totals.run(), name="totals")
+    try:
+        try:
+            await asyncio.wait_for(totals.complete.wait(), COMPLETE_SECONDS)
+        except TimeoutError:
+            raise TimeoutError(
+                f"the totals topics could not be read in {COMPLETE_SECONDS:.0f} s; look at the broker's log"
+            ) from None
+        yield totals
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading

@@ -124,18 +124,7 @@ class Consumer(driver.Consumer):
         ends = self._thread.ends(TP(owned.source, owned.partition))
         if owned.task is None or ends is None or self.engine.unreachable:
             return None
-        return max(0, ends[0] - self.position_of(owned))
-
-    def position_of(self, owned: Owned) -> int:
-        """The source offset up to which everything that can be folded is folded; -1 while unknown.
-
-        A record on its way to the agent holds it back; commit markers, which nobody ever gets, do not.
-        """
-        ends = self._thread.ends(TP(owned.source, owned.partition))
-        if owned.task is None or ends is None:
-            return -1
-        position = owned.task.position
-        return max(position, ends[1]) if position == owned.handed_over else position
+        return max(0, ends[0] - owned.folded_to)
 
     # -- fetching ----------------------------------------------------------------------------------------------------
 
@@ -154,6 +143,7 @@ class Consumer(driver.Consumer):
             for partition, fetched in records.items():
                 tp = TP(partition.topic, partition.partition)
                 await self._hand_over(tp, *wanted[tp], fetched)
+            self._note_positions(wanted)
 
     async def _seek_live(self) -> dict[TP, tuple[Owned, int]]:
         """The partitions to fetch for, with their epochs; those that were restored are sought to their position first.
@@ -170,6 +160,17 @@ class Consumer(driver.Consumer):
                 await self._thread.seek_and_wait(tp, offset)
             wanted[tp] = owned, epoch
         return wanted
+
+    def _note_positions(self, wanted: dict[TP, tuple[Owned, int]]) -> None:
+        """Note how far the consumer is, now that all that it has fetched is handed over.
+
+        At any other time its position may be ahead of that: of records that are still on their way here, or of those
+        that a seek is about to bring once more.
+        """
+        for tp, (owned, epoch) in wanted.items():
+            ends = self._thread.ends(tp)
+            if ends is not None and owned.epoch == epoch:
+                owned.fetched_to = ends[1]
 
     async def _hand_over(self, tp: TP, owned: Owned, epoch: int, records: list[Any]) -> None:
         if owned.epoch != epoch or not records:

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 
 import click
 from rich.console import Console, Group
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from app import topology
 from app.connection import connection
-from app.engine.totals import TotalsReader
+from app.engine.totals import following
 from app.failures import fail
 from app.printable import printable
 from app.settings import Settings
@@ -24,7 +24,6 @@ from tables.domain import Domain
 from tables.event import OUTCOMES, iso
 
 LOOK_SECONDS = 1.0
-TOTALS_SECONDS = 30.0
 Show = Callable[[Sequence[Sight]], None]
 
 
@@ -52,14 +51,17 @@ def watch(*, domain: str | None, once: bool, as_json: bool) -> None:
     with connection() as kafka:
         asyncio.run(topology.verify(kafka.settings, chosen))
         with suppress(KeyboardInterrupt):
-            asyncio.run(_watch(kafka.settings, chosen, once=once, as_json=as_json))
+            try:
+                asyncio.run(_watch(kafka.settings, chosen, once=once, as_json=as_json))
+            except TimeoutError as error:
+                fail(str(error))
 
 
 async def _watch(settings: Settings, chosen: Sequence[Domain], *, once: bool, as_json: bool) -> None:
     console = Console()
     live = Live(console=console, auto_refresh=False) if console.is_terminal and not as_json else None
     show = _in_place(live) if live is not None else _lines(as_json=as_json)
-    async with _totals(settings, chosen) as totals:
+    async with following(settings, chosen) as totals:
         watched = [Watched(domain, totals) for domain in chosen]
         with live or nullcontext():
             while True:
@@ -67,22 +69,6 @@ async def _watch(settings: Settings, chosen: Sequence[Domain], *, once: bool, as
                 if once:
                     return
                 await asyncio.sleep(LOOK_SECONDS)
-
-
-@asynccontextmanager
-async def _totals(settings: Settings, chosen: Sequence[Domain]) -> AsyncIterator[TotalsReader]:
-    totals = TotalsReader(settings, chosen)
-    following = asyncio.create_task(totals.run(), name="totals")
-    try:
-        try:
-            await asyncio.wait_for(totals.complete.wait(), TOTALS_SECONDS)
-        except TimeoutError:
-            fail(f"the totals topics could not be read in {TOTALS_SECONDS:.0f} s; look at the broker's log")
-        yield totals
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
 
 
 def _in_place(live: Live) -> Show:

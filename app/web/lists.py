@@ -110,7 +110,12 @@ async def own_page(
         if table is None:  # lost while others were read
             continue
         best = Best(view, given, now, first)
-        await scans.each_row(table, best.visit)
+        if view.entity and given[view.entity]:
+            row = table.rows.get(given[view.entity].encode("utf-8", "surrogatepass"))
+            if row is not None:
+                best.visit(row)
+        else:
+            await scans.each_row(table, best.visit)
         if table_of(owned) is table:
             parts.append(Part(owned.partition, best.total, table.totals.at))
             found.append([(match, owned.partition) for match in best.matches])

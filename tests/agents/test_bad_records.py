@@ -12,6 +12,7 @@ from agents.driver import NOW, Driver
 from agents.task import Outgoing
 from tables.event import DAY_MS, FUTURE_MS, Outcome, iso
 from tables.players import PLAYERS
+from tests.agents.slips import SLIPS
 from tests.tables.inputs import Fields, event
 
 HEADERS: list[tuple[str, bytes | None]] = [("trace", b"\x00\xff"), ("empty", b""), ("null", None)]
@@ -247,3 +248,22 @@ def test_no_bytes_of_any_kind_stop_a_partition(key: bytes | None, value: bytes |
     """Random keys and values: a dead letter each, as they were."""
     letter = letter_of(key, value)
     assert (letter.key, letter.value) == (key, value)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "reason"),
+    [
+        (-1, "the event has no time, and its record no timestamp"),
+        (-2, "the record's time is before 1970"),
+        (NOW + FUTURE_MS + 1, "the record's time is more than a day ahead of now"),
+    ],
+)
+def test_an_event_without_a_time_needs_its_records(timestamp: int, reason: str) -> None:
+    """Some producers set none; whoever looks at the dead letter is told which time is meant."""
+    driver = Driver(SLIPS)
+    driver.send("ann", {"name": "ann", "amount": 1}, timestamp=timestamp)
+    driver.send("ann", {"name": "ann", "amount": 1, "at": NOW}, timestamp=timestamp)
+    driver.settle()
+    [letter] = driver.dead_letters
+    assert headers_of(letter)["reason"] == reason
+    assert driver.row("ann").head.revision == 1

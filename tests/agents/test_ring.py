@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agents.driver import Driver
+from agents.task import Outgoing
 from tables.retention import newest_records
 from tests.agents.slips import RING, SLIPS
 
@@ -98,3 +99,24 @@ def test_revisions_go_on_after_a_crash_without_a_gap() -> None:
 def test_partitions_have_rings_of_their_own() -> None:
     """The partition is part of the key."""
     assert set(ring(told(4, partition=2, partitions=3))) == {"2/0", "2/1", "2/2"}
+
+
+@pytest.mark.parametrize("value", [b"garbage", b"[]", b"{}", b'{"revision":"9"}', b"\xff", b"7"])
+def test_what_a_stranger_has_written_into_a_ring_goes_with_its_next_move(value: bytes) -> None:
+    """It stops no restore, and takes no slot from a record."""
+    driver = told(5)
+    driver.published["ring"].append(Outgoing("ring", b"stranger", value))
+    driver.options[RING.name] = 4
+    driver.crash()
+    driver.commit()
+    assert ring(driver) == {"0/0": 4, "0/1": 5, "0/3": 3}
+
+
+def test_the_records_of_a_ring_move_as_they_are() -> None:
+    """Byte for byte: what they say is their release's word."""
+    driver = told(5)
+    before = set(driver.latest("ring").values())
+    driver.options[RING.name] = 4
+    driver.crash()
+    driver.commit()
+    assert set(driver.latest("ring").values()) == before

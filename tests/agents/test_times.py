@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from agents.driver import NOW, Driver
-from agents.emit import DUE_ROWS, MISSED_MS
+from agents.emit import DUE_ROWS, MISSED_MS, SPARE_DUES
 from tests.agents.slips import EVERY, SLIPS, SlipTotals
 
 QUARTER_MS = 900_000
@@ -223,3 +223,76 @@ def test_many_rows_that_are_due_at_once_are_published_in_turns() -> None:
     driver.wait(3600)
     assert len([record for record in driver.commit().outgoing if record.role == "stats"]) == DUE_ROWS
     assert len([record for record in driver.commit().outgoing if record.role == "stats"]) == 1
+
+
+# -- clocks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_boundary_that_was_published_by_a_clock_ahead_is_not_published_again() -> None:
+    """Another worker's clock may be behind: its first boundary is the next one."""
+    driver = Driver(SLIPS)
+    driver.commit()
+    driver.wait(SECONDS_TO_BOUNDARY)
+    driver.commit()
+    driver.wait(-120)
+    driver.crash()
+    for _ in range(4):
+        driver.commit()
+        driver.wait(60)
+    assert sums(driver) == [NOW - NOW % QUARTER_MS + QUARTER_MS]
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_silence_the_partition_for_a_year() -> None:
+    """Set right again, the next boundary is published; what lies more than a day ahead is nobody's."""
+    driver = Driver(SLIPS)
+    driver.commit()
+    driver.wait(365 * 86_400)
+    driver.commit()
+    driver.now = NOW
+    driver.crash()
+    driver.commit()
+    assert sums(driver) == []
+    driver.wait(SECONDS_TO_BOUNDARY)
+    driver.commit()
+    driver.commit()
+    assert sums(driver) == [NOW - NOW % QUARTER_MS + QUARTER_MS]
+
+
+def test_one_on_demand_at_a_boundary_is_the_boundarys() -> None:
+    """Two records of one time would count as one by some readers and as two by others."""
+    driver = Driver(SLIPS)
+    driver.commit()
+    driver.now += QUARTER_MS - driver.now % QUARTER_MS
+    driver.task.demanded = True
+    driver.commit()
+    driver.commit()
+    assert sums(driver) == [driver.now]
+
+
+# -- over a long time --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_whose_time_is_put_off_again_and_again_does_not_pile_up_times() -> None:
+    """Each move leaves a time behind that no row awaits; they are dropped long before they would come."""
+    driver = Driver(SLIPS)
+    for days in range(1, 3 * SPARE_DUES):
+        sent(driver, "ann", due=NOW + days * 86_400_000)
+        driver.wait(driver.task.delay_ms / 1000)
+        driver.commit()
+    assert len(driver.task.dues) <= SPARE_DUES + 2
+    driver.wait(3 * SPARE_DUES * 86_400)
+    driver.commit()
+    assert paid(driver, "ann") == 1
+
+
+def test_rows_that_are_gone_are_awaited_no_longer_when_times_pile_up() -> None:
+    """Slips come and go, and each has a time far ahead."""
+    driver = Driver(SLIPS)
+    for number in range(2 * SPARE_DUES):
+        sent(driver, f"slip-{number}", due=NOW + 86_400_000 + number)
+        driver.wait(driver.task.delay_ms / 1000)
+        driver.commit()
+        driver.send(f"slip-{number}", None)
+    sent(driver, "ann", due=NOW + 1)
+    driver.settle()
+    assert len(driver.task.awaited) <= SPARE_DUES + 1

@@ -16,6 +16,7 @@ from app import topology
 from app.broker import ready
 from app.demo.cut import SAMPLE
 from app.settings import Settings
+from tables import DOMAINS
 from tables.players import PLAYERS
 from tests.chaos.checker import drained
 from tests.chaos.consume import latest, read_all
@@ -43,7 +44,7 @@ def ask(port: int, path: str) -> tuple[int, Any]:
 def installation(kafka: str, prefix: str) -> Settings:
     """An installation with its topics."""
     settings = Settings(bootstrap_servers=kafka, prefix=f"{prefix}-")
-    asyncio.run(topology.create(settings, [PLAYERS]))
+    asyncio.run(topology.create(settings, DOMAINS))
     return settings
 
 
@@ -65,8 +66,13 @@ def shares_partitions(port: int) -> bool:
         status = ask(port, "/api/v1/status")[1]
     except OSError:
         return False
-    owners = {partition["worker"] for partition in status["partitions"] if partition["state"] == "live"}
-    return len(status["partitions"]) == 4 and len(owners) == 2
+    owners = {partition["worker"] for partition in status["partitions"]}
+    return all_live(status["partitions"]) and len(owners) == 2
+
+
+def all_live(partitions: list[dict[str, Any]]) -> bool:
+    """Whether every partition of every domain is."""
+    return len(partitions) == 4 * len(DOMAINS) and all(partition["state"] == "live" for partition in partitions)
 
 
 def test_the_sample_gives_its_known_numbers_in_views_and_on_the_stats_topic(
@@ -112,6 +118,4 @@ def test_a_worker_that_stops_gracefully_hands_its_partitions_over(
 def owns_everything(port: int) -> bool:
     """Whether all partitions are live at the worker itself."""
     partitions = ask(port, "/api/v1/status")[1]["partitions"]
-    return len(partitions) == 4 and all(
-        partition["state"] == "live" and partition["worker"].endswith(str(port)) for partition in partitions
-    )
+    return all_live(partitions) and all(partition["worker"].endswith(str(port)) for partition in partitions)

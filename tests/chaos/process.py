@@ -16,9 +16,10 @@ READY_LINE = "goes on at offset"
 
 
 class Worker:
-    """One worker process with a log of its own."""
+    """One worker process with a log of its own; of all domains, unless some are named."""
 
-    def __init__(self, settings: Settings, log: Path, **variables: str) -> None:
+    def __init__(self, settings: Settings, log: Path, *domains: str, **variables: str) -> None:
+        command = [sys.executable, "-m", "tests.chaos.worker", *domains] if domains else COMMAND
         self.log = log
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
         environment |= {
@@ -31,7 +32,7 @@ class Worker:
         } | variables
         self._started_at = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
-            self.process = subprocess.Popen(COMMAND, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
     def said(self) -> str:
         """What this process has logged so far."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from app.broker import ready
 from app.engine import failpoints
 from app.settings import Settings
+from tables.players import PLAYERS
 from tests.chaos.checker import Verdict, check, drained
 from tests.chaos.process import READY_LINE, Worker, workers
 from tests.chaos.workload import write
@@ -29,7 +30,7 @@ class Run:
     def worker(self, name: str = "worker-0", **variables: str) -> Worker:
         """Start a worker, as a static member of this name."""
         settings = self.settings.model_copy(update={"instance_id": name, "web_port": ready.free_port()})
-        return Worker(settings, self.folder / f"{name}.log", **variables)
+        return Worker(settings, self.folder / f"{name}.log", PLAYERS.name, **variables)
 
     def finish(self, worker: Worker, seconds: float = 120) -> Verdict:
         """Wait until all is folded and published, stop the worker, compare with the oracle."""

@@ -12,6 +12,7 @@ import pytest
 
 from app.broker import embedded, ready
 from app.settings import Settings
+from tables.players import PLAYERS
 from tests.chaos.process import Worker, wait_for, workers
 from tests.chaos.workload import write
 
@@ -33,7 +34,7 @@ async def test_an_idle_worker_says_once_that_the_broker_is_away_and_once_that_it
     with embedded(tmp_path / "kafka") as broker, workers() as running:
         settings = Settings(bootstrap_servers=broker.bootstrap_servers, instance_id="w", web_port=ready.free_port())
         await write(settings, 1_000, seed=5)
-        running.append(Worker(settings, tmp_path / "worker.log"))
+        running.append(Worker(settings, tmp_path / "worker.log", PLAYERS.name))
         running[0].wait_live(settings.partitions)
         wait_for(lambda: ask(settings.web_port)[0] == 200, 20, running[0])
         before = len(running[0].said().splitlines())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,3 +138,24 @@ async def test_a_demand_is_given_up_when_the_partition_goes(installed: Installed
     await installed.live()
     await installed.engine.revoked()
     assert await installed.records() == []
+
+
+async def test_a_demand_whose_record_cannot_be_made_is_given_up(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a defect of the domain: nobody is told that something was published. The partition stays live."""
+    owned = await installed.live()
+    assert owned.task is not None
+    periodic = owned.domain.periodic
+    assert periodic is not None
+
+    def raising(*_: object) -> tuple[str, dict[str, Any]]:
+        raise KeyError("defect")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owned.task, "domain", replace(owned.domain, periodic=replace(periodic, record=raising)))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(owned.demand()), SECONDS)
+    assert owned.live
+    time = await asyncio.wait_for(owned.demand(), SECONDS)
+    assert [record["time"] for record in await installed.records()] == [time]

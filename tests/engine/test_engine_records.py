@@ -90,7 +90,7 @@ async def test_every_bad_record_becomes_a_dead_letter_and_the_partition_goes_on(
     source = topology.topic_name(settings, PLAYERS, "events")
     await send(settings, source, [(key, value) for _, key, value, _ in BAD] + [(b"ann", orjson.dumps(HIT))])
     with workers() as running:
-        running.append(Worker(settings, worker_log))
+        running.append(Worker(settings, worker_log, PLAYERS.name))
         letters = await letters_of(settings, topology.topic_name(settings, PLAYERS, "dead-letters"), len(BAD))
         for offset, ((what, key, value, reason), letter) in enumerate(zip(BAD, letters, strict=True)):
             headers = dict(letter.headers)
@@ -125,7 +125,7 @@ async def test_header_names_that_are_not_text_do_not_stop_the_partition(
     await (await producer.send_batch(batch, source, partition=0))
     await producer.stop()
     with workers() as running:
-        running.append(Worker(settings, worker_log))
+        running.append(Worker(settings, worker_log, PLAYERS.name))
         assert (await settled_totals(settings, 3))["hits"] == 3
         running[0].stop()
 

@@ -12,7 +12,8 @@ from tests.laws.given_players import HOSTILE
 
 _TIMES = st.sampled_from((NOW - 86_400_000, NOW - 1, NOW, NOW + FUTURE_MS)).map(iso)
 _UUID = "0197742f-{:04x}-7abc-8def-0123456789ab"  # its time is a day or so before NOW
-_IDS = st.one_of(st.integers(0, 20).map(_UUID.format), st.sampled_from((_UUID.format(10).upper(), "1", "ann", "\x00")))
+_SAME = (_UUID.format(10).upper(), _UUID.format(10).replace("-", ""))
+_IDS = st.one_of(st.integers(0, 20).map(_UUID.format), st.sampled_from((*_SAME, "1", "ann", "\x00")))
 _EMA = st.sampled_from((0, 0.25, -1, 1e6, None))
 _LIST: SearchStrategy[list[Any]] = st.sampled_from(([], [1], [{"type": "thanks"}, "x", None]))
 

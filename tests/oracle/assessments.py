@@ -188,13 +188,11 @@ class Session:
         }
 
     def averages(self) -> dict[str, float | None]:
-        """What the newest messages said of themselves; one that is older than the newest so far says nothing."""
+        """Each as the newest message that says it says; of several at one time the last to come."""
+        messages = sorted((one for one in self.accepted if one.tier == "lightweight"), key=lambda one: one.at)
         said: dict[str, float | None] = {"success_ema": None, "frustration_ema": None}
-        newest = EPOCH
-        for one in self.accepted:
-            news = {key: one.body[key] for key in said if one.tier == "lightweight" and one.body.get(key) is not None}
-            if news and one.at >= newest:
-                said, newest = said | news, one.at
+        for one in messages:
+            said |= {key: one.body[key] for key in said if one.body.get(key) is not None}
         return said
 
     def body(self, entity: str) -> Fields:
@@ -242,7 +240,8 @@ class AssessmentsOracle:
         if record.key != whose["session_id"].encode():
             return "misrouted"
         session = self.sessions.setdefault(whose["session_id"], Session())
-        id_ = whose["event_id"].lower() if UUID.fullmatch(whose["event_id"]) else whose["event_id"]
+        digits = whose["event_id"].replace("-", "").lower()
+        id_ = digits if re.fullmatch("[0-9a-f]{32}", digits) else whose["event_id"]
         if id_ in session.ids[-REMEMBERED:]:
             return "duplicate"
         session.ids.append(id_)

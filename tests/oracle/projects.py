@@ -152,16 +152,18 @@ class ProjectsOracle:
         return {"keys": counted["totals"]["projects"], "active": counted["totals"]["active"]} | histograms
 
     def counts(self, **wanted: Any) -> Fields:
-        """The counts of the projects whose facts are the wanted ones."""
+        """The counts of the projects whose facts are the wanted ones: by their own names, if any are wanted."""
         chosen = self.chosen(**wanted)
+        statuses = (known.facts["status"] if wanted else known.status for known in chosen)
+        priorities = (known.facts["priority"] if wanted else known.priority for known in chosen)
         bins = [0] * 10
         for known in chosen:
             progress = known.facts["progress"]
             bins[0 if progress < 0 else 9 if progress >= 100 else int(progress / 10)] += 1
         return {
             "totals": {"projects": len(chosen), "active": sum(known.facts["active"] for known in chosen)},
-            "by_status": dict(Counter(known.status for known in chosen)),
-            "by_priority": dict(Counter(known.priority for known in chosen)),
+            "by_status": dict(Counter(statuses)),
+            "by_priority": dict(Counter(priorities)),
             "progress_distribution": bins,
         }
 

@@ -162,11 +162,9 @@ def week_shown(env: str, instance: str, week: tuple[int, int], picks: dict[date,
 
 
 def _histogram(counts: list[dict[str, int]]) -> Fields:
-    sums: Counter[str] = Counter()
-    for one in counts:
-        sums.update(one)
-    shown = {name: sum_ for name, sum_ in sums.items() if sum_}
-    return {"sum": shown, "mean": {name: _mean(sum_, len(counts)) for name, sum_ in shown.items()}}
+    names = {name for one in counts for name in one}
+    sums = {name: sum(one.get(name, 0) for one in counts) for name in names}
+    return {"sum": sums, "mean": {name: _mean(sum_, len(counts)) for name, sum_ in sums.items()}}
 
 
 def _mean(sum_: int, count: int) -> float:

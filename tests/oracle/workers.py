@@ -76,7 +76,7 @@ def read(record: Raw) -> Fields:
     for name in ("started_at", "finished_at"):
         event[name] = _time(event.get(name))
     horizon = EPOCH + timedelta(milliseconds=record.timestamp, days=1)
-    if event["started_at"] > event["finished_at"] or not EPOCH <= event["finished_at"] <= horizon:
+    if not EPOCH <= event["started_at"] <= event["finished_at"] <= horizon:
         raise WrongError
     return event
 
@@ -173,12 +173,9 @@ class Worker:
 
     def latest(self) -> tuple[str, Fraction | None]:
         """Type and speed, each as of the latest batch that tells it; of equally late ones, the last to come."""
-        newest, speed, type_ = EPOCH, None, "unknown"
-        for did in self.did:
-            if _ms(did.at) >= _ms(newest):
-                newest, type_ = did.at, did.type
-                speed = did.speed if did.ms else speed
-        return type_, speed
+        by_time = sorted(self.did, key=lambda did: _ms(did.at))
+        speeds = [did.speed for did in by_time if did.ms]
+        return by_time[-1].type, speeds[-1] if speeds else None
 
     def periods(self, length: int, most: int) -> dict[str, list[Did]]:
         """Batches by the first letters of their day (10: days, 7: months); the newest so many are kept."""

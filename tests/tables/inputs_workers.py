@@ -6,8 +6,9 @@ from typing import Any
 
 from agents.driver import NOW, Driver
 from tables.event import DAY_MS, Outcome, iso
+from tables.throughput import tier_shown
 from tables.views import EntityView
-from tables.workers import LIFETIME, WORKERS, tier_shown
+from tables.workers import LIFETIME, WORKERS
 
 Fields = dict[str, Any]
 MIDNIGHT = NOW // DAY_MS * DAY_MS  # 2025-06-15T00:00:00Z

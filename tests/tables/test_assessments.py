@@ -2,7 +2,7 @@
 
 import json
 import re
-from itertools import count
+from itertools import count, permutations
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,18 @@ def test_averages_are_those_of_the_newest_message_that_says_them() -> None:
     assert (view(driver)["success_ema"], view(driver)["frustration_ema"]) == (0.4, -0.2)
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_each_average_is_as_of_its_own_time(order: tuple[int, ...]) -> None:
+    """A plugin's result may say one of the two only: it does not keep an older one from saying the other."""
+    said = [
+        by_plugin("lightweight", timestamp=iso(NOW), success_ema=0.1, frustration_ema=0.2),
+        by_plugin("lightweight", timestamp=iso(NOW + 1), frustration_ema=0.4),
+        by_plugin("lightweight", timestamp=iso(NOW + 2), success_ema=0.5),
+    ]
+    driver = told(*(said[place] for place in order))
+    assert (view(driver)["success_ema"], view(driver)["frustration_ema"]) == (0.5, 0.4)
+
+
 def test_tokens_are_summed_over_medium_and_outcomes_counted_over_heavy_assessments() -> None:
     """In either shape; a plugin's result may do without."""
     metrics = {"total_tokens": 11, "correction_ratio": 0, "retry_count": 0}
@@ -329,6 +341,7 @@ def test_one_assessment_in_both_shapes_is_one() -> None:
     """The id tells, not the shape; another session's event of the same id is another one."""
     id_ = uuid7(NOW)
     driver = told(by_tier(about={"event_id": id_}), by_plugin() | {"event_id": id_.upper()})
+    tell(driver, by_plugin() | {"event_id": id_.replace("-", "")})
     assert view(driver)["total_assessments"] == 1
     tell(driver, by_plugin(session="bob") | {"event_id": id_})
     assert stats(driver)["total_assessments"] == 2
@@ -394,7 +407,8 @@ def test_what_is_there_has_to_be_of_its_type(name: str, value: Any) -> None:
 def test_neither_shape_is_none() -> None:
     """The reason names what tells them apart."""
     assert reason({"context": context()}) == "has neither `tier` nor `result_type`"
-    assert "`context`" in reason({"tier": "of tomorrow"})
+    assert reason({"tier": "of tomorrow"}) == "`context` is missing or null in a `of tomorrow`"
+    assert reason(by_plugin() | {"tier": ""}) == "`context` is missing or null in a ``"
 
 
 @pytest.mark.parametrize("score", [-1, 0, 1, 0.999999])

@@ -185,10 +185,12 @@ def test_bytes_across_two_ids_are_no_id() -> None:
 
 
 def test_a_uuid_is_its_bytes_and_anything_else_a_digest() -> None:
-    """However a UUID is written it is the same; texts that only look like one are themselves."""
+    """In either case, with dashes or without, a UUID is the same; texts that only look like one are themselves."""
     uuid = "0190163d-8694-739b-aea5-966c26f8ad91"
-    assert packed(uuid) == packed(uuid.upper()) == bytes.fromhex(uuid.replace("-", ""))
-    others = ["", "a", uuid[:-1], uuid + " ", "x" * 36, "-" * 36, uuid.replace("-", ""), "é" * 36, uuid[:-1] + "g"]
+    digits = uuid.replace("-", "")
+    assert packed(uuid) == packed(uuid.upper()) == packed(digits) == bytes.fromhex(digits)
+    others = ["", "a", uuid[:-1], uuid + " ", "x" * 36, "-" * 36, uuid.replace("-", " "), "é" * 36, uuid[:-1] + "g"]
+    others += [digits[:-2] + "  ", "\uff11" * 32, "{" + uuid + "}"]
     assert len({packed(other) for other in [uuid, *others]}) == len(others) + 1
     assert {len(packed(other)) for other in others} == {ID_BYTES}
 

@@ -290,6 +290,26 @@ def test_without_a_filter_the_merged_totals_are_the_answer() -> None:
     assert view.answer(driver.task.table.totals, ALL) == stats(driver)
 
 
+def test_a_status_that_counts_under_other_is_found_by_its_name_and_by_other() -> None:
+    """What `/status-meta` offers finds as many projects as it says; who asks for a name gets it."""
+    names = [f"s{number:02}" for number in range(MOST_NAMES + 2)]
+    driver = told(*(upserted(name, status=name, priority=name) for name in names))
+    assert totals(driver)["by_status"][OTHER] == totals(driver)["by_priority"][OTHER] == 2
+    last = names[-1]
+    for by in ("status", "priority"):
+        answer = stats(driver, **{by: last})
+        assert (answer["totals"]["projects"], answer["by_status"], answer["by_priority"]) == (1, {last: 1}, {last: 1})
+        assert stats(driver, **{by: OTHER})[f"by_{by}"] == dict.fromkeys(names[-2:], 1)
+        assert listed(driver, "name", "asc", **{by: OTHER}) == "".join(names[-2:])
+
+
+def test_filtered_counts_tell_no_more_names_apart_than_the_totals() -> None:
+    """However many match."""
+    driver = told(*(upserted(f"p{number}", status=f"s{number}", customer_id="c") for number in range(MOST_NAMES + 5)))
+    answer = stats(driver, customer_id="c")
+    assert (len(answer["by_status"]), answer["by_status"][OTHER]) == (MOST_NAMES + 1, 5)
+
+
 def test_status_meta_says_what_the_filters_take() -> None:
     """What there is, with its number of projects, the commonest first, equal ones by name."""
     view = next(view for view in PROJECTS.views if isinstance(view, TotalsView))

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from agents.driver import NOW, Driver
 from agents.emit import take
 from tables.event import DAY_MS, Outcome, iso
+from tables.picks import MOST_NAMES, NAME_LENGTH
 from tables.rollups import (
     ANY,
     DAYS,
     INSTANCES,
-    MOST_NAMES,
-    NAME_LENGTH,
+    MOST_TOTALS,
     REMEMBERED,
     ROLLUPS,
     WEEKS,
@@ -309,6 +309,15 @@ def test_a_week_begins_with_its_first_millisecond() -> None:
     assert view(driver, "daily")[0]["timestamp"] == f"{MONDAY}T00:00:00.000Z"
 
 
+def test_a_name_that_was_counted_with_zero_stays() -> None:
+    """Zero is a number: the rollup has every name that a pick has."""
+    none: Fields = {"by_status": {"open": 7, "done": 0}, "by_priority": {"low": 0}}
+    driver = told(snapshot("2025-06-10T09:00:00Z", **none), snapshot("2025-06-11T09:00:00Z", **none))
+    (week,) = view(driver, "weekly")
+    assert week["by_status"] == {"sum": {"open": 14, "done": 0}, "mean": {"open": 7.0, "done": 0.0}}
+    assert week["by_priority"] == {"sum": {"low": 0}, "mean": {"low": 0.0}}
+
+
 def test_weeks_without_a_snapshot_have_no_rollup() -> None:
     """Several may close at once."""
     driver = told(snapshot("2025-05-14T09:00:00Z"), snapshot("2025-05-25T09:00:00Z"), snapshot("2025-06-14T09:00:00Z"))
@@ -344,10 +353,24 @@ def test_the_clock_closes_a_week_when_nothing_comes() -> None:
     driver.now = CLOSING
     driver.commit()
     assert published(driver)["ann/i/week/2025-W24"]["days"] == 1
-    assert driver.row("ann").head.due == 0
     tell(driver, snapshot("2025-06-15T23:00:00Z"))
     assert outcomes(driver) == {"APPLIED": 1, "LATE": 1}
     assert driver.task.table.totals.weeks == 1
+
+
+@pytest.mark.parametrize("days", [[21], [1, 7, 7, 6], [1] * 21])
+def test_the_clock_closes_weeks_for_which_nothing_came(days: list[int]) -> None:
+    """Whether the worker was there all the time or came back after three weeks: what comes now comes too late."""
+    driver = told(snapshot("2025-06-10T09:00:00Z"))
+    driver.settle()
+    for day in days:
+        driver.wait(day * 86_400)
+        driver.crash()
+        driver.commit()
+    assert iso(driver.now)[:10] == "2025-07-06"
+    assert published(driver).keys() == {"ann/i/day/2025-06-10", "ann/i/week/2025-W24"}
+    tell(driver, snapshot("2025-06-29T23:59:59.999Z"), snapshot("2025-06-30T00:00:00Z"))
+    assert outcomes(driver) == {"APPLIED": 2, "LATE": 1}
 
 
 def test_a_worker_that_was_down_over_the_weeks_end_does_not_shut_out_its_own_backlog() -> None:
@@ -506,6 +529,23 @@ def test_what_a_dropped_instance_owed_is_deleted_with_it() -> None:
     assert published(driver).keys() == {f"ann/other/day/{MONDAY}"}
 
 
+def test_a_lowered_limit_on_instances_holds_for_readers_at_once() -> None:
+    """And for the row and the topic from the environment's next event on, whichever instance's it is."""
+    names = ("a", "b", "c", "d")
+    driver = told(*(snapshot(f"2025-06-{9 + day:02}T09:00:00Z", instance=name) for day, name in enumerate(names)))
+    driver.settle()
+    driver.options = {"rollup_instance_limit": 2}
+    driver.crash()
+    assert {line["instance_id"] for path in ("daily", "weekly") for line in view(driver, path)} == {"c", "d"}
+    tell(driver, snapshot("2025-06-10T10:00:00Z", instance="b"))  # older than the newest two
+    assert outcomes(driver) == {"APPLIED": 4, "LATE": 1}
+    tell(driver, snapshot("2025-06-11T10:00:00Z", instance="b"))
+    driver.settle()
+    assert {key.split("/")[1] for key in published(driver)} == {"b", "d"}
+    assert (driver.task.table.totals.instances, len(view(driver, "daily"))) == (2, 3)
+    assert driver.read() == driver.cells
+
+
 def test_what_is_older_than_all_instances_does_not_push_one_out() -> None:
     """It is LATE: else two old ones could push each other out for ever."""
     driver = told(
@@ -546,7 +586,12 @@ def test_a_weeks_rollup_fits_into_a_record_whatever_is_sent() -> None:
     ]
     driver = told(
         *(
-            snapshot(f"2025-06-{9 + day:02}T09:00:00Z", by_status=names[day], by_priority=names[day])
+            snapshot(
+                f"2025-06-{9 + day:02}T09:00:00Z",
+                totals=dict([*names[day].items()][:MOST_TOTALS]),
+                by_status=names[day],
+                by_priority=names[day],
+            )
             for day in range(7)
         ),
         snapshot(f"{MONDAY}T09:00:00Z"),
@@ -608,7 +653,7 @@ def test_a_day_that_is_none_is_turned_down(value: str) -> None:
         assert checks.keys() == {"from", "to"}
         for check in checks.values():
             check("2024-02-29")
-            with pytest.raises(ValueError, match="a date, YYYY-MM-DD"):
+            with pytest.raises(ValueError, match="a day like 2025-06-15"):
                 check(value)
 
 

@@ -42,9 +42,10 @@ def test_nothing_has_no_quantile() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(-40, 200), max_size=400), st.randoms(use_true_random=False))
-def test_the_same_values_give_the_same_bytes_in_every_order(buckets: list[int], random: Random) -> None:
-    """More buckets than there is room for, too; and by merging parts as well as by adding."""
+@given(st.integers(0, 400), st.sampled_from((150, 500, 10_000)), st.randoms(use_true_random=False))
+def test_the_same_values_give_the_same_bytes_in_every_order(number: int, highest: int, random: Random) -> None:
+    """More buckets than there is room for, with gaps and without; and by merging parts as well as by adding."""
+    buckets = [random.randint(-40, highest) for _ in range(number)]
     whole, shuffled, first, second = Sketch(), Sketch(), Sketch(), Sketch()
     for bucket in buckets:
         whole.add(bucket)
@@ -69,6 +70,17 @@ def test_beyond_its_room_the_lowest_become_one() -> None:
         made.add(bucket)
     assert made.buckets == list(range(BUCKETS, 2 * BUCKETS))
     assert made.counts == [BUCKETS + 1] + [1] * (BUCKETS - 1)
+
+
+def test_a_bucket_between_the_two_lowest_of_a_full_sketch_becomes_the_lowest() -> None:
+    """It stands for what is below it; the sketch stays full, so that what is lower still goes there too."""
+    made = Sketch()
+    for bucket in range(0, 10 * BUCKETS, 10):
+        made.add(bucket)
+    made.add(5)
+    made.add(3)
+    assert (made.buckets[:3], made.counts[:3]) == ([5, 10, 20], [3, 1, 1])
+    assert len(made.buckets) == BUCKETS
 
 
 def test_a_full_sketch_fits_a_cell() -> None:

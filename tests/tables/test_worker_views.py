@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from itertools import permutations
 
 import msgspec
 import pytest
@@ -70,6 +71,31 @@ def test_what_is_published_of_activity_is_bounded_by_seconds_and_not_by_workers(
     assert sizes == [10, 10]
     longest = {str(second): [10**6, MOST_SPEED * 10**6] for second in range(NOW // 1000, NOW // 1000 + 601)}
     assert len(json.dumps({"active": longest})) < 50_000
+
+
+AGES = (-86_400_000, -301_000, -1, 0, 999, 299_999, 300_000, 300_001, 301_000, 599_999, 601_000)
+
+
+@pytest.mark.parametrize("later", [0, 1, 999, 1000, 4 * MINUTE + 59_999, 5 * MINUTE, 9 * MINUTE])
+def test_as_many_workers_are_active_by_their_own_views_as_in_the_totals(later: int) -> None:
+    """To the second, and also with a clock that is ahead; a restart changes neither."""
+    driver = told(*(batch(1, 1, NOW - age, worker_id=f"w{age}") for age in AGES))
+    driver.commit()
+    for _ in range(2):
+        driver.now = NOW + later
+        active = [worker for worker in driver.entities if ask(driver, "", worker)["active"]]
+        assert len(active) == stats(driver, driver.now)["active_workers"]
+        driver.now = NOW
+        driver.crash()
+        driver.commit()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_the_latest_speed_is_by_time_whatever_came_first(order: tuple[int, ...]) -> None:
+    """A batch without milliseconds, though it is later, does not keep the latest one that has a speed from counting."""
+    batches = [batch(1, 1000, NOW - 2), batch(2, 1000, NOW - 1), batch(9, 0, NOW, worker_type="esp32")]
+    shown = ask(told(*(batches[place] for place in order)), "")
+    assert (shown["latest_keys_per_second"], shown["worker_type"]) == (2.0, "esp32")
 
 
 def test_a_clock_that_is_ahead_does_not_make_a_worker_active_for_a_day() -> None:
@@ -145,6 +171,7 @@ def test_workers_are_listed_in_the_order_asked_for(sort: str, order: str) -> Non
     driver = told(
         batch(2, 1, NOW - 600_000, worker_id="a"), batch(1, 1, worker_id="b"), batch(3, 1, NOW - 9, worker_id="c")
     )
+    driver.commit()
     listed = view("/workers")
     assert isinstance(listed, ListView)
     rows = driver.task.table.rows.values()

@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 
 from agents.driver import NOW, Driver
 from tables.event import DAY_MS, iso
-from tables.workers import (
-    DAYS,
-    HISTORY,
-    LIFETIME,
-    MONTHS,
-    SHOWN_ERROR,
-    WORKERS,
-    WorkersTotals,
-    tier_shown,
-    worker_shown,
-)
+from tables.throughput import tier_shown
+from tables.workers import DAYS, HISTORY, LIFETIME, MONTHS, SHOWN_ERROR, WORKERS, WorkersTotals, worker_shown
 from tests.tables.inputs_workers import MIDNIGHT, Fields, ask, batch, job, lifetime, tell, told
 
 # -- tiers -------------------------------------------------------------------------------------------------------------
@@ -114,6 +105,18 @@ def test_a_batch_later_than_every_kept_day_still_counts_in_its_month() -> None:
     )
     assert len(driver.row("ann").of_kind("day")) == 2
     assert driver.row("ann").cells["month", "2025-06"].keys_scanned == 7
+
+
+def test_a_limit_that_is_raised_brings_nothing_back() -> None:
+    """A late batch of a pruned day begins that day anew; its month and the lifetime have both."""
+    days = [batch(100, 1000, MIDNIGHT - number * DAY_MS) for number in (2, 1, 0)]
+    driver = told(*days, **{DAYS.name: 2})
+    driver.commit()
+    driver.options[DAYS.name] = 3
+    driver.crash()
+    tell(driver, batch(5, 1000, MIDNIGHT - 2 * DAY_MS))
+    assert [cell.keys_scanned for _, cell in driver.row("ann").of_kind("day")] == [5, 100, 100]
+    assert driver.row("ann").cells["month", "2025-06"].keys_scanned == lifetime(driver)["total_keys_scanned"] == 305
 
 
 def test_without_a_duration_there_is_no_speed() -> None:

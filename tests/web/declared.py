@@ -55,7 +55,8 @@ def add(row: Row, into: Totals, asked: Asked, _now: int) -> None:
         into.hits += kills(row)  # type: ignore[attr-defined] # the players' own totals
 
 
-LIST = ListView("/api/v1/lines", "Lines.", lines, line, page, (LEAST, BY, DAY))
+WHO = Parameter("who", "", about="only this player")
+LIST = ListView("/api/v1/lines", "Lines.", lines, line, page, (LEAST, BY, DAY, WHO), entity="who")
 SHORT = ListView("/api/v1/short", "The first three.", lines, line, parameters=(LEAST, BY), paged=False, most=3)
 SUM = AggregateView(
     "/api/v1/sum",

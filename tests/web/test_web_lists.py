@@ -85,6 +85,16 @@ async def test_a_list_counts_and_shows_what_matches(two: Two) -> None:
     assert body["total"] == 5
 
 
+async def test_a_list_of_one_entity_looks_at_no_other_row(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it; of one that nobody knows there is no line."""
+    monkeypatch.setattr(Scans, "each_row", None)
+    for name in NAMES:
+        body = await ask(two.left_client, LIST.path, who=name)
+        assert (players(body), body["total"], body["missing_partitions"]) == ([name], 1, [])
+    body = await ask(two.left_client, LIST.path, who="nobody")
+    assert (players(body), body["total"]) == ([], 0)
+
+
 async def test_a_list_that_is_not_paged_shows_no_more_than_it_may(two: Two) -> None:
     """Without `page`, with all that match counted."""
     body = await ask(two.left_client, SHORT.path, by="kills")
@@ -347,7 +357,7 @@ async def test_the_index_lists_pages_and_what_a_post_asks_for(two: Two) -> None:
     """With the parameters that the views' kinds bring along."""
     body = await ask(two.left_client, "/api/v1")
     found = {view["path"]: [parameter["name"] for parameter in view["parameters"]] for view in body["views"]}
-    assert found[LIST.path] == ["least", "by", "day", "page", "per_page"]
+    assert found[LIST.path] == ["least", "by", "day", "who", "page", "per_page"]
     assert found[SHORT.path] == ["least", "by"]
     assert body["actions"] == [
         {"domain": "players", "method": "POST", "path": "/api/v1/snapshots", "about": "Publish now."}
