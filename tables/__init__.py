@@ -1,6 +1,13 @@
 """What is true: the domains as pure folds, without I/O and without a clock.
 
 `DOMAINS` is the one registry, in reading order. A new domain is one file beside these and one entry here.
+
+- What a domain is: `domain.py` (the declaration), `emission.py`, `retention.py`, `recent.py`, `totals.py`, `views.py`,
+  `option.py`
+- What happens to an event: `event.py`, `fold.py`, `dedupe.py`; where it is kept: `table.py`, `row.py`, `top.py`
+- The domains, and what was long enough to stand beside them: `assessments.py`; `players.py` (`weapons.py`);
+  `workers.py` (`jobs.py`, `throughput.py`, `sketch.py`, `periods.py`); `tutors.py` (`tutor_events.py`, `windows.py`,
+  `tiers.py`); `projects.py`; `rollups.py` (`picks.py`, `weeks.py`)
 """
 
 from tables.assessments import ASSESSMENTS
