@@ -5,11 +5,11 @@ import random
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 from agents.driver import NOW, Driver
 from app.generate import assessments, faults
+from app.generate.commands import accepts
 from app.generate.poison import Record
 from tables.assessments import ASSESSMENTS
 from tables.event import OUTCOMES
@@ -17,13 +17,13 @@ from tables.top import merge
 from tables.totals import Whole
 from tables.views import EntityView, ListView, TotalsView
 from tests.oracle.assessments import AssessmentsOracle
+from tests.oracle.driven import live_on
 from tests.oracle.interface import Raw
 
 COUNT = 12_000
 SESSIONS = 150
 PARTITIONS = 5
 SHARES = faults.Shares(duplicates=0.06, disorder=0.05, late=0.01, poison=0.04)
-decode = msgspec.json.Decoder(ASSESSMENTS.event).decode
 
 
 class World(NamedTuple):
@@ -31,15 +31,6 @@ class World(NamedTuple):
 
     oracle: AssessmentsOracle
     drivers: list[Driver]
-
-
-def accepts(value: bytes) -> bool:
-    """Whether it is an event."""
-    try:
-        decode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
-    return True
 
 
 def records() -> list[Record]:
@@ -55,7 +46,7 @@ def records() -> list[Record]:
         if chance.random() < 0.02:
             event["tier" if "context" in event else "result_type"] = chance.choice(("ultra", "", "session_end"))
         made.append(Record(entity.encode(), json.dumps(event).encode()))
-    return list(faults.faulty(made, SHARES, 8, accepts, faults.Summary()))
+    return list(faults.faulty(made, SHARES, 8, accepts(ASSESSMENTS), faults.Summary()))
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +60,7 @@ def world() -> World:
         gap = chance.choice((1, 1, 1, 2))  # of a producer's commit marker
         offset = driver.send(record.key, record.value, offset=(driver.source[-1].offset if driver.source else -1) + gap)
         oracle.fold(Raw(driver.partition, offset, record.key, record.value, driver.source[-1].timestamp))
-        if chance.random() < 0.02:
-            driver.fold(chance.randrange(200))
-            driver.wait(chance.random())
-        if chance.random() < 0.005:
-            driver.commit()
-        if chance.random() < 0.001:
-            driver.crash()
+        live_on(driver, chance)
     for driver in drivers:
         driver.settle()
     return World(oracle, drivers)

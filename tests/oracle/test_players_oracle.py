@@ -11,6 +11,7 @@ from tables.event import Outcome
 from tables.players import BY, CLASSES, PLAYERS, SHOWN_CLASSES
 from tables.top import merge
 from tables.views import EntityView, TopView
+from tests.oracle.driven import live_on
 from tests.oracle.generator import Labelled, generate
 from tests.oracle.players import Player, Players, enhanced_stats, rank, trend
 
@@ -38,13 +39,7 @@ def world() -> World:
         driver.send(record.key, record.value, offset=_offset(driver, chance))
         if record.event is not None:
             oracle.take(record.event)
-        if chance.random() < 0.02:
-            driver.fold(chance.randrange(200))
-            driver.wait(chance.random())
-        if chance.random() < 0.005:
-            driver.commit()
-        if chance.random() < 0.001:
-            driver.crash()
+        live_on(driver, chance)
     for driver in drivers:
         driver.settle()
     return World(records, oracle, drivers)

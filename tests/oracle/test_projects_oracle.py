@@ -14,6 +14,7 @@ from app.generate.projects import events
 from tables.event import Outcome
 from tables.projects import PROJECTS
 from tests.oracle.asking import ask, merged
+from tests.oracle.driven import live_on
 from tests.oracle.interface import Raw
 from tests.oracle.live import difference
 from tests.oracle.projects import ProjectsOracle
@@ -75,13 +76,7 @@ def world() -> World:
         at = NOW + chance.randrange(10_000_000)
         offset = driver.send(key, value, timestamp=at)
         oracle.fold(Raw(driver.partition, offset, key, value, at))
-        if chance.random() < 0.02:
-            driver.fold(chance.randrange(200))
-            driver.wait(chance.random())
-        if chance.random() < 0.005:
-            driver.commit()
-        if chance.random() < 0.001:
-            driver.crash()
+        live_on(driver, chance)
     for driver in drivers:
         driver.settle()
     return World(oracle, drivers)

@@ -5,11 +5,11 @@ import random
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 from agents.driver import NOW, Driver
 from app.generate import faults, tutors
+from app.generate.commands import accepts
 from app.generate.poison import Record
 from tables.event import DAY_MS, OUTCOMES, iso
 from tables.totals import Whole
@@ -25,7 +25,6 @@ PARTITIONS = 5
 START = NOW
 ROOM = 700  # cells of a tutor: the busiest ones need more
 SHARES = faults.Shares(duplicates=0.06, disorder=0.05, late=0.01, poison=0.04)
-decode = msgspec.json.Decoder(TUTORS.event).decode
 
 
 class World(NamedTuple):
@@ -33,15 +32,6 @@ class World(NamedTuple):
 
     oracle: TutorsOracle
     drivers: list[Driver]
-
-
-def accepts(value: bytes) -> bool:
-    """Whether it is an event."""
-    try:
-        decode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
-    return True
 
 
 def records() -> list[Record]:
@@ -61,7 +51,7 @@ def records() -> list[Record]:
         if chance.random() < 0.01:  # a backfill of long ago
             old = {name: _long_ago(value, chance) for name, value in event.items()}
             made.append(Record(entity.encode(), json.dumps(_again(old, chance)).encode()))
-    return list(faults.faulty(made, SHARES, 8, accepts, faults.Summary()))
+    return list(faults.faulty(made, SHARES, 8, accepts(TUTORS), faults.Summary()))
 
 
 def decode_time(text: str) -> int:
