@@ -27,7 +27,9 @@ PUBLISHED_UNTIL = "published_until"  # the last boundary of a periodic record th
 # What was missed by more is skipped: a snapshot must not claim a time at which nobody looked.
 MISSED_MS = 60_000
 SPARE_DUES = 1_000  # entries of the heap of times beyond two for each row
-DUE_ROWS = 100  # of one tick: publishing one may take a millisecond or three, and views wait meanwhile
+DUE_ROWS = (
+    100  # of one tick: publishing one may take a millisecond or three, and views wait; the next tick comes at once
+)
 # Once per event, and kept until the commit: orjson's buffers of 1 KiB cost more than its speed gains.
 _encode = msgspec.json.Encoder().encode
 
@@ -69,8 +71,10 @@ def tick(task: Task, now: int) -> None:
     table.buried = []
     if task.timers and task.timers[0][0] > now + task.delay_ms:  # the clock was set back: nobody waits for it
         task.timers = [(min(due, now + task.delay_ms), key) for due, key in task.timers]
+    # Rows that change with time are dear to publish; after a restart there may be many of them at once.
+    most = len(task.timers) if task.domain.at_time is None else DUE_ROWS
     done = 0
-    for due, key in task.timers:
+    for due, key in task.timers[:most]:
         if due > now:
             break
         done += 1
@@ -80,6 +84,7 @@ def tick(task: Task, now: int) -> None:
             if row.head.pending:
                 publish(task, row, now)
     del task.timers[:done]
+    task.owes = bool(task.timers and task.timers[0][0] <= now)
     if task.dues:
         _publish_due(task, now)
     if task.domain.periodic is not None and task.partition == 0:
@@ -105,6 +110,7 @@ def _publish_due(task: Task, now: int) -> None:
         row = rows.get(key)
         if row is not None and at_time.due(row.head) == due:
             ready[key] = row
+    task.owes = task.owes or len(ready) == DUE_ROWS
     for row in ready.values():
         publish(task, row, now)
 

@@ -72,6 +72,7 @@ class Task:
         awaited: the row's key -> the time of its that was put into `dues` last, until that has come.
         read_to_end_at: the latest time at which the source is known to have been folded to its end; ms, 0 for never.
         others: the other partitions' totals, merged; None while they are not known.
+        owes: the last tick has left something due to the next one, which is to come at once.
         demanded: somebody has asked for the periodic record out of turn.
     """
 
@@ -87,6 +88,7 @@ class Task:
     awaited: dict[bytes, int] = field(default_factory=dict)
     read_to_end_at: int = 0
     others: Callable[[], Any] = lambda: None
+    owes: bool = False
     demanded: bool = False
 
     def __post_init__(self) -> None:

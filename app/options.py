@@ -38,6 +38,8 @@ def read() -> tuple[dict[str, Any], list[str]]:
 
 def _value(option: Option, text: str) -> int | float | str:
     if isinstance(option.default, str):
+        if option.most is not None and len(text) > option.most:
+            raise ValueError(f"it is longer than {option.most:g} characters")
         return text
     try:
         value = int(text) if isinstance(option.default, int) else float(text)

@@ -16,7 +16,8 @@ FUTURE_MS = DAY_MS  # an event more than a day ahead of now is a broken clock, n
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+NAME_LENGTH = 256
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH)]
 """An identifier inside an event. 256 bounds the size of every changelog key and cell made of it."""
 
 

@@ -14,7 +14,7 @@ class Option:
         default: its value where nobody sets it; also its type: int, float or str.
         about: one sentence, for the docs and for the error of a wrong value.
         least: the smallest value that is allowed.
-        most: the greatest one.
+        most: the greatest one; of a text, its length.
         warn_below: a value below it is allowed, and said at start.
         variable: an environment variable of another name, where one is customary.
     """

@@ -13,13 +13,12 @@ import msgspec
 
 from tables.domain import Domain, Topic
 from tables.emission import Debounced, Periodic, Snapshot
-from tables.event import REMOVED, Event, Name, Outcome, Removed, iso, millis
+from tables.event import NAME_LENGTH, REMOVED, Event, Name, Outcome, Removed, iso, millis
 from tables.option import Option, Options
 from tables.row import Head, Row
 from tables.totals import Totals, Whole, add
 from tables.views import AggregateView, Answer, Asked, EntityView, ListView, Parameter, SortKey, TotalsView
 
-NAME_LENGTH = 256  # as long as a Name
 # How many statuses (and priorities) a partition tells apart; a project with one more counts under OTHER. The totals
 # record and every snapshot hold all of them: 2 x 64 names x 64 characters stay below 100 kB.
 MOST_NAMES = 64
@@ -38,12 +37,14 @@ INSTANCE_ID = Option(
     "snapshot_instance_id",
     "",
     "What the snapshots call this deployment: one name for all of its workers. Left out where it is not set.",
+    most=NAME_LENGTH,
     variable="INSTANCE_ID",
 )
 ENV = Option(
     "snapshot_env",
     "",
     "The environment that the snapshots name, and their key. Left out where it is not set; the key is empty then.",
+    most=NAME_LENGTH,
     variable="ENV",
 )
 

@@ -307,7 +307,8 @@ class Owned:
             self._hurry.clear()
             began = time.monotonic()
             await self._commit()
-            pause = max(0.0, interval - (time.monotonic() - began))
+            owes = self.task is not None and self.task.owes
+            pause = 0.0 if owes else max(0.0, interval - (time.monotonic() - began))
         await self._commit()  # what was folded while the last commit was on its way
 
     async def _commit(self) -> None:

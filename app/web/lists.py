@@ -20,7 +20,7 @@ from aiohttp import web
 from app.clock import now_ms
 from app.web.answers import respond, unavailable
 from app.web.parameters import asked, lines_of_page, parameters_of
-from app.web.peers import SCAN_SECONDS, Peers, is_forwarded
+from app.web.peers import SCAN_SECONDS, Peers, is_forwarded, understood
 from app.web.scans import Scans
 from app.web.worker import Worker, table_of
 from tables.domain import Domain
@@ -88,7 +88,7 @@ def handler(
         )
         if is_forwarded(request):
             return web.Response(body=msgspec.json.encode(page), content_type="application/json")
-        parts, lines = merge([page, *_pages(others)], shown)
+        parts, lines = merge([page, *understood(others, Page)], shown)
         if not parts:
             raise unavailable("restoring", f"no partition of {domain.name} can be read yet")
         answers = [msgspec.json.decode(line.line) for line in lines]
@@ -169,13 +169,3 @@ def merge(pages: list[Page], shown: slice) -> tuple[list[Part], list[Line]]:
         lines.append([line for line in page.lines if line.partition in new])
     merged = heapq.merge(*lines, key=attrgetter("place"))
     return list(parts.values()), list(islice(merged, shown.start, shown.stop))
-
-
-def _pages(answers: list[bytes]) -> list[Page]:
-    pages = []
-    for answer in answers:
-        try:
-            pages.append(msgspec.json.decode(answer, type=Page))
-        except msgspec.MsgspecError:
-            continue  # another version's page: its partitions are named as missing
-    return pages

@@ -7,8 +7,10 @@ ever. Workers share one token. Their addresses come from the group's assignment:
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
 
+import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, web
 from yarl import URL
 
@@ -17,6 +19,8 @@ from app.web.worker import Worker
 from tables.domain import Domain
 
 log = logging.getLogger("tidemark.web")
+
+T = TypeVar("T")
 
 FORWARDED = "x-tidemark-forwarded"
 SECONDS = 2.0  # for an answer: a view takes milliseconds, so whoever needs longer is not well
@@ -102,3 +106,14 @@ class Peers:
 def is_forwarded(request: web.Request) -> bool:
     """Whether another worker asks."""
     return FORWARDED in request.headers
+
+
+def understood(answers: Iterable[bytes], type_: type[T]) -> list[T]:
+    """What workers of our own version say; what another version says is as good as silence."""
+    found = []
+    for answer in answers:
+        try:
+            found.append(msgspec.json.decode(answer, type=type_))
+        except msgspec.MsgspecError:
+            continue
+    return found

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from app.web.answers import respond, unavailable
 from app.web.parameters import LIMIT, asked, parameters_of
-from app.web.peers import Peers, is_forwarded
+from app.web.peers import Peers, is_forwarded, understood
 from app.web.worker import Worker, table_of
 from tables.domain import Domain
 from tables.views import Answer, SearchView
@@ -46,7 +46,7 @@ def handler(
         page = own_page(worker, domain, view, given["search"].casefold(), size)
         if is_forwarded(request):
             return web.Response(body=msgspec.json.encode(page), content_type="application/json")
-        merged = merge([page, *_pages(await peers.ask_all(request))], size)
+        merged = merge([page, *understood(await peers.ask_all(request), Page)], size)
         missing = sorted(set(range(worker.settings.partitions)) - set(merged.partitions))
         if not merged.partitions:
             raise unavailable("restoring", f"no partition of {domain.name} can be searched yet")
@@ -104,13 +104,3 @@ def _names(table: Any, prefix: str, count: int) -> list[str]:
 
 def _order(name: str) -> tuple[str, str]:
     return name.casefold(), name
-
-
-def _pages(answers: list[bytes]) -> list[Page]:
-    pages = []
-    for answer in answers:
-        try:
-            pages.append(msgspec.json.decode(answer, type=Page))
-        except msgspec.MsgspecError:
-            continue  # another version's page: its partitions are named as missing
-    return pages

@@ -15,7 +15,7 @@ from app.engine.owned import Owned, State
 from app.version import version
 from app.web.answers import respond, unavailable
 from app.web.parameters import asked, parameters_of
-from app.web.peers import Peers, is_forwarded
+from app.web.peers import Peers, is_forwarded, understood
 from app.web.worker import Worker
 from tables.domain import Domain
 from tables.event import OUTCOMES, iso
@@ -71,7 +71,7 @@ class Status:
         own = self._report()
         if is_forwarded(request):
             return web.Response(body=msgspec.json.encode(own), content_type="application/json")
-        reports = [own, *_reports(await self._peers.ask_all(request))]
+        reports = [own, *understood(await self._peers.ask_all(request), WorkerStatus)]
         answered = {report.url for report in reports}
         silent = [url for url in self._worker.others() if url not in answered]
         partitions = self._partitions(reports)
@@ -174,13 +174,3 @@ def domain_status(domain: Domain, totals: Any) -> dict[str, Any]:
         "outcomes": dict(zip(OUTCOMES, totals.outcomes, strict=True)),
         "last_event_at": iso(totals.at) if totals.at else None,
     }
-
-
-def _reports(answers: list[bytes]) -> list[WorkerStatus]:
-    reports = []
-    for answer in answers:
-        try:
-            reports.append(msgspec.json.decode(answer, type=WorkerStatus))
-        except msgspec.MsgspecError:
-            continue  # another version's report: it is shown as silent
-    return reports

@@ -296,3 +296,17 @@ def test_rows_that_are_gone_are_awaited_no_longer_when_times_pile_up() -> None:
     sent(driver, "ann", due=NOW + 1)
     driver.settle()
     assert len(driver.task.awaited) <= SPARE_DUES + 1
+
+
+def test_what_a_restart_owes_is_published_in_turns_too() -> None:
+    """Where rows change with time, and so are dear to publish; the task says that the next tick is to come at once."""
+    driver = Driver(SLIPS)
+    for number in range(DUE_ROWS + 1):
+        driver.send(f"slip-{number}", {"name": f"slip-{number}", "amount": 1})
+    driver.fold()
+    driver.commit()
+    driver.crash()
+    assert len([record for record in driver.commit().outgoing if record.role == "stats"]) == DUE_ROWS
+    assert driver.task.owes
+    assert len([record for record in driver.commit().outgoing if record.role == "stats"]) == 1
+    assert not driver.task.owes

@@ -10,7 +10,7 @@ from tests.agents.slips import SLIPS
 
 COUNT = Option("count_limit", 10, "How many are kept.", least=1, most=1000, warn_below=5)
 SECONDS = Option("wait_seconds", 1.5, "How long to wait.", least=0)
-PLACE = Option("place", "", "Where it is.", variable="PLACE")
+PLACE = Option("place", "", "Where it is.", most=20, variable="PLACE")
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_what_the_environment_sets_has_the_type_of_the_default(monkeypatch: pyte
         ("TIDEMARK_COUNT_LIMIT", "many", "it is no whole number"),
         ("TIDEMARK_COUNT_LIMIT", "1.5", "it is no whole number"),
         ("TIDEMARK_WAIT_SECONDS", "nan", "it is no number"),
+        ("PLACE", "p" * 21, "it is longer than 20 characters"),
         ("TIDEMARK_WAIT_SECONDS", "soon", "it is no number"),
         ("TIDEMARK_COUNT_LIMITS", "3", "did you mean TIDEMARK_COUNT_LIMIT"),
     ],

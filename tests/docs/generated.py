@@ -82,7 +82,8 @@ def options_table() -> str:
     rows = []
     for option in domain_options.declared():
         bounds = [f"at least {option.least:g}"] if option.least is not None else []
-        bounds += [f"at most {option.most:g}"] if option.most is not None else []
+        unit = " characters" if isinstance(option.default, str) else ""
+        bounds += [f"at most {option.most:g}{unit}"] if option.most is not None else []
         default = f"`{option.default}`" if option.default != "" else "empty"
         rows.append((f"`{domain_options.variable(option)}`", default, ", ".join(bounds), _text(option.about)))
     return table(("Variable", "Default", "Allowed", "Meaning"), rows)
