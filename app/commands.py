@@ -56,7 +56,7 @@ def main() -> None:
       tidemark demo                                  everything at once, on real data
       tidemark topics create && tidemark worker      a worker on your Kafka
       tidemark ingest pubg telemetry.json.gz         files into topics
-      tidemark generate players && tidemark watch    made-up events, and what becomes of them
+      tidemark generate players; tidemark watch      made-up events, and, while a worker runs, what becomes of them
       tidemark verify players                        are the tables what their events say?
 
     Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 no Kafka answers.

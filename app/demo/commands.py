@@ -28,7 +28,7 @@ from app.settings import Settings, is_loopback
     help="Where the embedded Kafka keeps its data.  [default: $TIDEMARK_HOME or the user's data folder]",
 )
 def demo(*, once: bool, as_json: bool, data: Path | None) -> None:
-    """Play all five domains: Kafka, a worker, real and generated data, the numbers, the dashboard.
+    """Play all domains: Kafka, a worker, real and generated data, the numbers, the dashboard.
 
     Real: four minutes of a PUBG match, fifteen hours of a mining farm. Generated: assessments, tutors, projects and
     their snapshots. Run it twice: the second time the players' and the workers' events are all duplicates, and their
@@ -76,12 +76,13 @@ def _with_free_port(settings: Settings) -> Settings:
 def _show(kafka: Connection, result: Result) -> None:
     where = "embedded Kafka" if kafka.embedded else "Kafka"
     console = Console()
-    domains = Table(title="This run's records, and the rows that there are", title_justify="left")
+    title = "This run's records, and the rows that there are"
+    domains = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("domain", *result.events, "rows"):
         domains.add_column(name, justify="left" if name == "domain" else "right")
     for name, told in result.domains.items():
         domains.add_row(name, *(f"{number:,}" for number in (*told["events"].values(), told["rows"])))
-    players = Table(title="All players", title_justify="left")
+    players = Table(title="All players", title_justify="left", box=None, pad_edge=False)
     for name in result.players:
         players.add_column(name, justify="right")
     players.add_row(*(f"{number:,}" for number in result.players.values()))

@@ -75,6 +75,7 @@ def generate(  # noqa: PLR0913 - options of a command
       tidemark generate players --events 100000 --keys 1000
       tidemark generate players --duplicates 0.01 --disorder 0.05 --late 0.01 --poison 0.001
       tidemark generate players --start now-1d --rate 50
+      tidemark generate tutors --start now-60d       what counts of tutors is the last 90 days
       tidemark generate players --events 1000 --output events.jsonl
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
     declared = next(found for found in DOMAINS if found.name == domain)

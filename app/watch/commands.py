@@ -95,22 +95,22 @@ def _lines(*, as_json: bool) -> Show:
 def line(sight: Sight) -> str:
     """A domain in one line."""
     outcomes = " ".join(f"{name}={number}" for name, number in sight.outcomes.items())
-    firsts = " ".join(f"{name}={printable(first.entity)}:{first.value}" for name, first in sight.firsts.items())
-    about = f"keys={sight.keys} consumed={sight.consumed} {outcomes} rate={_rate(sight)} at={_at(sight)}"
+    firsts = " ".join(f"top.{name}={printable(first.entity)}:{first.value}" for name, first in sight.firsts.items())
+    about = f"rows={sight.keys} consumed={sight.consumed} {outcomes} rate={_rate(sight)} at={_at(sight)}"
     return f"{sight.domain} {about} {firsts}".rstrip()
 
 
 def table(sights: Sequence[Sight]) -> Group:
     """All domains, and who leads their lists."""
     numbers = Table(box=None, pad_edge=False)
-    for name in ("domain", "keys", "consumed", *OUTCOMES, "records/s", "last event"):
+    for name in ("domain", "rows", "consumed", *OUTCOMES, "records/s", "last event"):
         numbers.add_column(name, justify="left" if name in {"domain", "last event"} else "right")
     firsts = Table(box=None, pad_edge=False)
     for name in ("domain", "list", "first", "value"):
         firsts.add_column(name, justify="right" if name == "value" else "left")
     for sight in sights:
         counts = (sight.keys, sight.consumed, *sight.outcomes.values())
-        numbers.add_row(sight.domain, *(f"{number:,}" for number in counts), _rate(sight), _at(sight))
+        numbers.add_row(sight.domain, *(f"{number:,}" for number in counts), _rate(sight), _at(sight)[:19])
         for name, first in sight.firsts.items():
             value = f"{first.value:,}" if isinstance(first.value, (int, float)) else str(first.value)
             firsts.add_row(sight.domain, Text(name), Text(printable(first.entity)), Text(value))

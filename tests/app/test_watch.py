@@ -76,7 +76,7 @@ def test_a_domain_without_a_record_can_be_looked_at(domain: Domain) -> None:
     sight = Watched(domain, read(domain)).look()
     assert (sight.keys, sight.consumed, sight.at, sight.firsts) == (0, 0, 0, {})
     assert sight.as_json()["at"] is None
-    assert line(sight).startswith(f"{domain.name} keys=0 consumed=0 applied=0 ")
+    assert line(sight).startswith(f"{domain.name} rows=0 consumed=0 applied=0 ")
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
@@ -167,7 +167,7 @@ def test_once_it_tells_every_domain_and_ends(installation: Settings) -> None:
     assert (sights["players"]["keys"], sights["players"]["consumed"]) == (1, 4)
     lines = run("--once", "--domain", "players").stdout.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("players keys=1 consumed=4 applied=3 ")
+    assert lines[0].startswith("players rows=1 consumed=4 applied=3 ")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -137,7 +137,7 @@ def test_the_build_sees_the_packages_and_nothing_else() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
     admitted = {line[1:] for line in lines if line.startswith("!")}
-    assert admitted == {"pyproject.toml", "README.md", "LICENSE", "app", "agents", "tables"}
+    assert admitted == {"pyproject.toml", "README.md", "app", "agents", "tables"}
 
 
 # -- compose.yaml ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tests.docs.pages import ROOT, page
 
 PAGE = page("docs/adding-a-domain.md")
 WORKER_SECONDS = 60.0
-COPIED = ("app", "agents", "tables", "tests/laws", "tests/__init__.py", "tests/tables/__init__.py", "pyproject.toml")
+COPIED = ("app", "agents", "tables", "tests/laws", "tests/tables", "tests/__init__.py", "pyproject.toml")
 
 
 def blocks() -> list[str]:
@@ -89,6 +89,13 @@ def test_every_law_holds_for_it(project: Path) -> None:
     assert "passed" in printed
     laws = len({path.name for path in (ROOT / "tests/laws").glob("test_law_*.py")})
     assert int(printed.split(" passed")[0].split()[-1]) > laws
+
+
+def test_its_golden_file_is_made_by_a_command(project: Path) -> None:
+    """And holds every kind of cell, as for the other domains."""
+    assert "greenhouses-1.json" in run(project, "-m", "tests.tables.make_golden", "greenhouses")
+    printed = run(project, "-m", "pytest", "-q", "-k", "greenhouses", "tests/tables/test_golden.py")
+    assert "4 passed" in printed
 
 
 def test_it_runs_on_kafka_without_any_other_change(project: Path, kafka: str, prefix: str) -> None:

@@ -81,6 +81,7 @@ def test_cells_of_every_version_survive_being_written_again(path: Path) -> None:
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
 def test_todays_cells_have_the_golden_bytes(domain: Domain) -> None:
     """The newest file is what today's code writes: a change of format cannot go unnoticed."""
+    assert files_of(domain), f"make one: python -m tests.tables.make_golden {domain.name}"
     newest = files_of(domain)[-1]
     cells = {entry["key"].encode(): bytes.fromhex(entry["value"]) for entry in entries(newest)}
     assert restored(newest).read() == cells
@@ -89,6 +90,7 @@ def test_todays_cells_have_the_golden_bytes(domain: Domain) -> None:
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
 def test_every_kind_of_cell_has_golden_bytes(domain: Domain) -> None:
     """The head, the totals and every kind that the domain declares."""
+    assert files_of(domain), f"make one: python -m tests.tables.make_golden {domain.name}"
     keys = [json.loads(entry["key"]) for entry in entries(files_of(domain)[-1])]
     assert {key[1] for key in keys if len(key) > 1} == set(domain.cells)
     assert any(len(key) == 1 and key[0] is not None for key in keys)
