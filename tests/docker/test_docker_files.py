@@ -315,7 +315,8 @@ def test_in_docker_the_sample_match_gives_its_numbers_on_every_worker(installati
 
         def folded(port: int = port) -> bool:
             status, body = installation.ask(port, "/api/v1/status")
-            return status == 200 and body["domains"][0]["consumed"] == 103 and len(body["workers"]) == WORKERS
+            consumed = {domain["name"]: domain["consumed"] for domain in body["domains"]} if status == 200 else {}
+            return consumed.get("players") == 103 and len(body["workers"]) == WORKERS
 
         _until(folded, f"{port} does not show what was ingested")
         status, body = installation.ask(port, "/api/v1/players?limit=100")
