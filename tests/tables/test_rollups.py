@@ -735,7 +735,7 @@ def test_the_examples_of_the_docs_are_what_happens() -> None:
     tell(driver, *events)
     driver.settle()
     assert outcomes(driver) == {"APPLIED": len(events)}
-    keys = [key for key in re.findall(r"`(production/[^`]+)`", page) if key in published(driver)]
+    keys = [key for key in re.findall(r"`(example/[^`]+)`", page) if key in published(driver)]
     assert len(keys) == len(records) == 2
     for key, (record,) in zip(keys, records, strict=True):
         body = published(driver)[key]
