@@ -27,9 +27,8 @@ PUBLISHED_UNTIL = "published_until"  # the last boundary of a periodic record th
 # What was missed by more is skipped: a snapshot must not claim a time at which nobody looked.
 MISSED_MS = 60_000
 SPARE_DUES = 1_000  # entries of the heap of times beyond two for each row
-DUE_ROWS = (
-    100  # of one tick: publishing one may take a millisecond or three, and views wait; the next tick comes at once
-)
+# Of one tick: publishing one may take a millisecond or three, and views wait meanwhile. The next tick comes at once.
+DUE_ROWS = 100
 # Once per event, and kept until the commit: orjson's buffers of 1 KiB cost more than its speed gains.
 _encode = msgspec.json.Encoder().encode
 
