@@ -46,13 +46,18 @@ def asked(query: MultiMapping[str], parameters: Sequence[Parameter]) -> dict[str
     """The parameters of a request, with defaults filled in.
 
     Raises:
-        RefusedError: 400, for an unknown parameter, a value that is not allowed, or more than one.
+        RefusedError: 400, for an unknown parameter, a value that is not allowed, more than one, or a range that ends
+            before it begins.
     """
     names = [parameter.name for parameter in parameters]
     for name in query:
         if name not in names:
             raise wrong_parameter(name, f"this view has no parameter {name[:NAMED]!r}", names)
-    return {parameter.name: _value(query, parameter) for parameter in parameters}
+    given = {parameter.name: _value(query, parameter) for parameter in parameters}
+    first, last = given.get("from", ""), given.get("to", "")
+    if first and last and first > last:  # days, months and weeks are written so that they sort as text
+        raise wrong_parameter("from", "from must not be after to", [f"up to {last}"])
+    return given
 
 
 def _value(query: MultiMapping[str], parameter: Parameter) -> str:

@@ -80,3 +80,18 @@ async def test_a_value_that_may_be_empty_is_named_among_the_allowed_ones(nothing
         assert answer.status == 400, body
     assert body["error"]["message"] == "active must be one of nothing, true, false"
     assert body["error"]["allowed"] == ["", "true", "false"]
+
+
+RANGES = [view for view in VIEWS if {"from", "to"} <= {parameter.name for parameter in view.parameters}]
+
+
+@pytest.mark.parametrize("view", RANGES, ids=name_of)
+async def test_a_range_that_ends_before_it_begins_is_refused(nothing_yet: Client, view: View) -> None:
+    """An empty list would look as if there were nothing; `from` and `to` alike are a range of one."""
+    day, before = ("2026-02", "2026-01") if "monthly" in view.path else ("2026-02-01", "2026-01-31")
+    path = path_of(view, "nobody")
+    async with nothing_yet.get(path, params={"from": day, "to": before}) as answer:
+        error = (await answer.json())["error"]
+        assert (answer.status, error["parameter"], error["allowed"]) == (400, "from", [f"up to {before}"])
+    async with nothing_yet.get(path, params={"from": day, "to": day}) as answer:
+        assert answer.status != 400
