@@ -14,6 +14,7 @@ from agents.task import Task
 from app.clock import now_ms
 from app.engine.errors import OpenTransactionError, PositionError
 from app.engine.fetch import read_to, reader
+from app.engine.starting import start
 from app.topology import topic_name
 from tables.table import CorruptCellError, Table
 
@@ -89,7 +90,7 @@ async def _read(owned: "Owned", topic: str, end: int, into: Restore) -> None:
     partition = TopicPartition(topic, owned.partition)
     consumer = reader(owned.engine.settings.kafka())
     try:
-        await consumer.start()
+        await start(consumer)
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
         async for records in read_to(consumer, partition, end):

@@ -14,6 +14,8 @@ from aiokafka.client import CoordinationType
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.producer.sender import EndTxnHandler
 
+from app.engine.starting import start
+
 MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; one cell is far smaller
 STOP_SECONDS = 5
 
@@ -89,7 +91,7 @@ class PartitionProducer:
 
     async def fence(self) -> None:
         """Shut a former owner out: its open transaction is over when this returns, its later writes are refused."""
-        await self._producer.start()
+        await start(self._producer)
 
     async def begin(self) -> None:
         """Begin a transaction."""

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from app.clock import now_ms
 from app.engine.fetch import reader
+from app.engine.starting import start
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
@@ -63,7 +64,7 @@ class TotalsReader:
     async def _follow(self) -> None:
         consumer = reader(self._settings.kafka())
         try:
-            await consumer.start()
+            await start(consumer)
             partitions = [
                 TopicPartition(topic, number) for topic in self._domains for number in range(self._settings.partitions)
             ]
