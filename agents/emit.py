@@ -6,6 +6,7 @@ A tick is an empty batch: timers run on the partition's own turn, with the time 
 import logging
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -73,7 +74,7 @@ def tick(task: Task, now: int) -> None:
     # Rows that change with time are dear to publish; after a restart there may be many of them at once.
     most = len(task.timers) if task.domain.at_time is None else DUE_ROWS
     done = 0
-    for due, key in task.timers[:most]:
+    for due, key in islice(task.timers, most):
         if due > now:
             break
         done += 1
@@ -204,14 +205,11 @@ def take(task: Task, now: int) -> Commit:
         raise FoldError(error.offset, str(error)) from error
     if moved:
         task.outgoing.append(Outgoing("totals", str(task.partition).encode(), totals_body(task)))
-    if any(top.changed for top in table.tops.values()):
-        task.outgoing.append(Outgoing("totals", f"{task.partition}/top".encode(), tops_body(task)))
-        for top in table.tops.values():
-            top.changed = False
-    if any(recent.changed for recent in table.recents.values()):
-        task.outgoing.append(Outgoing("totals", f"{task.partition}/recent".encode(), recents_body(task)))
-        for recent in table.recents.values():
-            recent.changed = False
+    for kept, name, body in ((table.tops, "top", tops_body), (table.recents, "recent", recents_body)):
+        if any(each.changed for each in kept.values()):
+            task.outgoing.append(Outgoing("totals", f"{task.partition}/{name}".encode(), body(task)))
+            for each in kept.values():
+                each.changed = False
     outgoing, task.outgoing = task.outgoing, []
     return Commit(task.position, cells, outgoing)
 

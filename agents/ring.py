@@ -5,13 +5,11 @@ it is part of one commit, so no reader ever sees half of it.
 """
 
 from collections.abc import Mapping
-from typing import Any
-
-import msgspec
+from operator import itemgetter
 
 from agents.emit import RING
 from agents.task import Outgoing, Task
-from tables.retention import newest_records, slot_key
+from tables.retention import newest_records, revision_of, slot_key
 
 
 def wrong_ring(task: Task) -> str:
@@ -33,22 +31,10 @@ def resize(task: Task, records: Mapping[bytes, bytes]) -> None:
     if per_event is None:
         return
     role, size = per_event.ring.role, task.table.options[per_event.ring.limit.name]
-    found = [record for value in records.values() if (record := _record(value)) is not None]
-    wanted = {
-        slot_key(task.partition, record["revision"], size): record["value"] for record in newest_records(found, size)
-    }
+    # What a stranger has written goes with the move.
+    found = [(revision, value) for value in records.values() if (revision := revision_of(value)) is not None]
+    newest = newest_records(found, size, itemgetter(0))
+    wanted = {slot_key(task.partition, revision, size): value for revision, value in newest}
     task.outgoing += [Outgoing(role, key, None) for key in records if key not in wanted]
     task.outgoing += [Outgoing(role, key, value) for key, value in wanted.items()]
     task.table.mark(RING, size)
-
-
-class _Revision(msgspec.Struct):
-    revision: int
-
-
-def _record(value: bytes) -> dict[str, Any] | None:
-    """A record's revision and its bytes as they are; None for what a stranger has written: it goes with the move."""
-    try:
-        return {"revision": msgspec.json.decode(value, type=_Revision).revision, "value": value}
-    except msgspec.MsgspecError:
-        return None

@@ -19,3 +19,12 @@ from tables.tutors import TUTORS
 from tables.workers import WORKERS
 
 DOMAINS: tuple[Domain, ...] = (ASSESSMENTS, PLAYERS, WORKERS, TUTORS, PROJECTS, ROLLUPS)
+
+
+def domain_named(name: str) -> Domain:
+    """A domain of the registry.
+
+    Raises:
+        KeyError: it has none of this name.
+    """
+    return {domain.name: domain for domain in DOMAINS}[name]

@@ -61,8 +61,7 @@ def since_last(row: Row, job_id: str, started: int, finished: int, now: Counters
         if keys >= last.keys_scanned:
             keys -= last.keys_scanned
             ms -= last.duration_ms if ms >= last.duration_ms else 0
-    row.cells[_NAMES[slot]] = JobCell(job_id, started, finished, *now)
-    row.touch(_NAMES[slot])
+    row.put(_NAMES[slot], JobCell(job_id, started, finished, *now))
     head.job = slot
     return Counters(keys, ms)
 

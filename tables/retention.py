@@ -5,9 +5,11 @@ partition, and rings of slots in a compacted topic. (The limit on whole rows is 
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from tables.option import Option
 
@@ -48,6 +50,7 @@ class Ring:
 
 
 Rule = Newest | FirstOut
+T = TypeVar("T")
 
 DIGITS = 15  # 10^15 numbers: a million a second for thirty years
 
@@ -87,6 +90,18 @@ def slot_key(partition: int, revision: int, limit: int) -> bytes:
     return b"%d/%d" % (partition, revision % limit)
 
 
-def newest_records(records: Iterable[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
+class _Revision(msgspec.Struct):
+    revision: int
+
+
+def revision_of(value: bytes | None) -> int | None:
+    """The revision of a record in a ring; None for a tombstone, and for what a stranger has written."""
+    try:
+        return msgspec.json.decode(value or b"", type=_Revision).revision
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def newest_records(records: Iterable[T], count: int, revision: Callable[[T], int]) -> list[T]:
     """The newest records of a ring's partition in order of their revision, whatever was compacted already."""
-    return heapq.nlargest(count, records, key=lambda record: record["revision"])[::-1]
+    return heapq.nlargest(count, records, key=revision)[::-1]

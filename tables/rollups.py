@@ -251,9 +251,7 @@ def _close(row: Row, until: int, totals: RollupsTotals) -> None:
     for instance, state in _instances(row):
         first, end = bisect_left(state.days, head.closed_until // DAY_MS), bisect_left(state.days, until // DAY_MS)
         for monday, week in groupby(state.days[first:end], key=monday_of):
-            name = _week_cell(instance, monday)
-            row.cells[name] = _rolled_up(row, instance, week)
-            row.touch(name)
+            row.put(_week_cell(instance, monday), _rolled_up(row, instance, week))
             state.weeks.append(monday)
             _owe(state.owed_weeks, monday)
             totals.weeks += 1

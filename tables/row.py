@@ -9,9 +9,11 @@ one byte of format version and the cell in MessagePack, or null where the cell i
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+
+from tables.event import LAST_MS
 
 if TYPE_CHECKING:
     from tables.table import Table
@@ -27,13 +29,13 @@ class Cell(msgspec.Struct, array_like=True, gc=False):
 
 
 class Head(Cell):
-    """What every row knows about itself; domains append their own fields."""
+    """What every row knows about itself; domains append their own fields. The bounds are checked by a restore."""
 
-    revision: int = 0
+    revision: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How many times the row has been changed."""
-    offset: int = -1
+    offset: Annotated[int, msgspec.Meta(ge=-1)] = -1
     """Source offset of the last event folded into the row."""
-    at: int = 0
+    at: Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)] = 0
     """Greatest event time folded, in ms since the epoch."""
     pending: int = 0
     """Which snapshots are owed to the stats topic, as bits that the domain defines. Part of the row, so that an
@@ -70,6 +72,11 @@ class Row(msgspec.Struct, eq=False):
         if cell is None:
             cell = self.cells[name] = make()
         return cell
+
+    def put(self, name: CellName, cell: Any) -> None:
+        """Set the named cell, new or in place of the one there was."""
+        self.cells[name] = cell
+        self.touch(name)
 
     def drop(self, name: CellName) -> None:
         """Remove a cell; its tombstone goes out with the next commit."""

@@ -6,7 +6,8 @@ value alone: the same values give the same sketch in every order, and a merge is
 very edge, the platform's logarithm decides; both sides are within the 1 %.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 
 import msgspec
 from ddsketch.mapping import LogarithmicMapping
@@ -69,15 +70,9 @@ class Sketch(Cell):
 
     def quantile(self, percent: int) -> float | None:
         """The smallest value that so many percent (1..100) do not exceed, within 1 %; None where there is no value."""
-        total = self.zeros + sum(self.counts)
-        if not total:
+        ends = list(accumulate(self.counts, initial=self.zeros))  # how many there are up to each bucket, zeros first
+        if not ends[-1]:
             return None
-        rank = (percent * total - 1) // 100  # from 0: the nearest rank
-        below = self.zeros
-        if rank < below:
-            return 0.0
-        for bucket, count in zip(self.buckets, self.counts, strict=True):
-            below += count
-            if rank < below:
-                return float(_mapping.value(bucket))
-        raise AssertionError("a rank is below the number of all")  # pragma: no cover
+        rank = (percent * ends[-1] - 1) // 100  # from 0: the nearest rank
+        place = bisect_right(ends, rank)
+        return float(_mapping.value(self.buckets[place - 1])) if place else 0.0

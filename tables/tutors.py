@@ -119,8 +119,7 @@ def _session(row: Row, event: Session, at: int, totals: TutorsTotals) -> Outcome
         kept = max(start, known.kept)
     elif _is_late(row, start, at):
         return Outcome.LATE
-    row.cells[name] = SessionCell(at, start, kept, deleted=True) if event.deleted else _cell(event, at, start, kept)
-    row.touch(name)
+    row.put(name, SessionCell(at, start, kept, deleted=True) if event.deleted else _cell(event, at, start, kept))
     if known is None and row.head.waiting:
         _match(row, event.session_id, totals)
     return Outcome.APPLIED
@@ -153,8 +152,7 @@ def _feedback(row: Row, event: Feedback, at: int, totals: TutorsTotals) -> Outco
         waits = waits and (known.waits or known.session != event.session_id)  # its session may have come and gone
     elif _is_late(row, at, at) or (waits and at <= row.head.waiting_forgotten_at):
         return Outcome.LATE
-    row.cells[name] = FeedbackCell(at, event.session_id, event.overall_rating, waits)
-    row.touch(name)
+    row.put(name, FeedbackCell(at, event.session_id, event.overall_rating, waits))
     _wait(row, waits - (known is not None and known.waits), totals)
     return Outcome.APPLIED
 

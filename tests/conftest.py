@@ -1,15 +1,20 @@
 """Where the tests find Kafka: `--kafka` embedded (the default), container, or HOST:PORT. One suite for all three."""
 
+import asyncio
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from app import topology
 from app.broker import embedded
 from app.broker.lock import wait_until
 from app.broker.ready import HOST, free_port, is_ready
+from app.settings import Settings, load
+from tables import DOMAINS
 
 CONTAINER_SECONDS = 120.0
 
@@ -46,6 +51,27 @@ def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
 def prefix() -> str:
     """A name for topics, groups and installations that no other test has, in this run or an earlier one."""
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def installation(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings, also in the environment, and the topics of all domains."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
+    settings = load()
+    asyncio.run(topology.create(settings, DOMAINS))
+    return settings
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Round a command that sets handlers for its process, which here is the tests'."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -5,24 +5,23 @@ days. A second run finds nothing new but among the projects: an upsert carries n
 again is a change back.
 """
 
-import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, starmap
 from random import Random
-
-import orjson
 
 from app.clock import now_ms
 from app.demo.cut import SAMPLE
 from app.demo.farm import FARM
+from app.generate.events import events_of
+from app.generate.poison import Record
 from app.ingest import pubg, smartpool
 from app.ingest.array import elements
 from app.ingest.report import Report
 from app.ingest.source import Source
 from tables.event import DAY_MS
 
-Records = Iterator[tuple[bytes, bytes | None]]
+Records = Iterator[Record]
 
 SEED = 7
 REMEMBERED = 32  # ids of a session: no more of its events are played, or a second run would count them again
@@ -33,23 +32,23 @@ TUTORS_DAYS = 54  # 8,000 events of 12 tutors are 53 days and some hours
 def players(report: Report) -> Records:
     """Four minutes of a real match."""
     with Source(str(SAMPLE)) as source:
-        yield from map(pubg.record, pubg.slim_events(elements(source), report))
+        yield from starmap(Record, map(pubg.record, pubg.slim_events(elements(source), report)))
 
 
 def workers(report: Report) -> Records:
     """Fifteen hours of a real mining farm."""
     with Source(str(FARM)) as source:
-        yield from smartpool.records(source, report)
+        yield from starmap(Record, smartpool.records(source, report))
 
 
 def _generated(domain: str, count: int, keys: int, start: int, most: int = 1_000_000) -> Callable[[Report], Records]:
     def records(_report: Report) -> Records:
-        events = importlib.import_module(f"app.generate.{domain}").events
-        told: Counter[str] = Counter()
-        for entity, event in islice(events(Random(SEED), keys, start), count):  # noqa: S311 - not for secrets
-            told[entity] += 1
-            if told[entity] <= most:
-                yield entity.encode(), None if event is None else orjson.dumps(event)
+        told: Counter[bytes | None] = Counter()
+        made = events_of(domain, Random(SEED), keys, start)  # noqa: S311 - not for secrets
+        for record in islice(made, count):
+            told[record.key] += 1
+            if told[record.key] <= most:
+                yield record
 
     return records
 

@@ -14,9 +14,8 @@ from app import topology
 from app.connection import Connection
 from app.demo.child import LOOK_SECONDS, Child, worker
 from app.demo.data import played
-from app.engine.fetch import reader
+from app.engine.fetch import consuming
 from app.engine.totals import TotalsReader, following
-from app.generate.poison import Record
 from app.generate.writer import write
 from app.ingest.report import Report
 from app.settings import Settings
@@ -87,7 +86,7 @@ async def write_all(settings: Settings) -> dict[str, int]:
         if domain.name in records:
             report = Report()
             topic = topology.topic_name(settings, domain, "events")
-            await write(settings, topic, (Record(*each) for each in records[domain.name](report)), report)
+            await write(settings, topic, records[domain.name](report), report)
             written[domain.name] = report.written
     return written
 
@@ -132,13 +131,9 @@ def _all(totals: TotalsReader) -> list[Any]:
 async def _end(settings: Settings, domain: Domain) -> int:
     """The number of offsets that a source topic has ever had: the sum of its partitions' ends."""
     topic = topology.topic_name(settings, domain, "events")
-    consumer = reader(settings.kafka())
-    await consumer.start()
-    try:
+    async with consuming(settings) as consumer:
         ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(settings.partitions)])
         return sum(ends.values())
-    finally:
-        await consumer.stop()
 
 
 def _result(kafka: Connection, before: dict[str, list[int]], totals: TotalsReader, began: float) -> Result:

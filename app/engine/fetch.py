@@ -6,12 +6,17 @@ again. Only consumers that ask for it get those: their key deserializer is `PARS
 
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
+
+from app.engine.starting import start
+from app.settings import Settings
 
 RESTORE_FETCH_BYTES = 8 * 1024 * 1024  # a restore reads a whole partition: few, large fetches
 MAGIC_OFFSET, HEADERS_MAGIC = 16, 2  # where a batch says its format, and the first one with headers
@@ -200,6 +205,18 @@ def reader(kafka: dict[str, Any]) -> AIOKafkaConsumer:
         fetch_max_wait_ms=100,
         key_deserializer=PARSED,
     )
+
+
+@asynccontextmanager
+async def consuming(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """Such a consumer, started; it is stopped in any case, and an error of that hides none that came before."""
+    consumer = reader(settings.kafka())
+    try:
+        await start(consumer)
+        yield consumer
+    finally:
+        with suppress(KafkaError):
+            await consumer.stop()
 
 
 async def read_to(consumer: AIOKafkaConsumer, partition: TopicPartition, end: int) -> AsyncIterator[list[Any]]:

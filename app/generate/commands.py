@@ -1,27 +1,24 @@
 """`tidemark generate`: believable events into a domain's source topic, or into a file."""
 
 import asyncio
-import importlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from random import Random
 from typing import Any
 
 import click
 import msgspec
-import orjson
 
 from app import topology
 from app.connection import connection
-from app.failures import fail
+from app.generate.events import events_of
 from app.generate.faults import Records, Shares, Summary, faulty
-from app.generate.poison import Record
 from app.generate.timing import START, Start, paced
 from app.generate.writer import write
 from app.ingest.report import Report
-from tables import DOMAINS
+from tables import DOMAINS, domain_named
 from tables.domain import Domain
 from tables.event import iso
 
@@ -78,8 +75,8 @@ def generate(  # noqa: PLR0913 - options of a command
       tidemark generate tutors --start now-60d       what counts of tutors is the last 90 days
       tidemark generate players --events 1000 --output events.jsonl
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
-    declared = next(found for found in DOMAINS if found.name == domain)
-    made = islice(_events(declared, keys, seed, start), events)
+    declared = domain_named(domain)
+    made = islice(events_of(domain, Random(f"{seed}/events"), keys, start), events)  # noqa: S311 - not for secrets
     summary, report, left_out, done = Summary(), Report(), 0, False
     shares = Shares(duplicates, disorder, late, poison)
     records = faulty(made, shares, seed, accepts(declared), summary)
@@ -93,23 +90,6 @@ def generate(  # noqa: PLR0913 - options of a command
         if done or report.written:
             told = {"domain": domain, "start": iso(start)} | summary.as_json()
             _print(told | {"written": report.written, "left_out": left_out}, as_json=as_json, err=output == "-")
-
-
-def _events(domain: Domain, keys: int, seed: int, start: int) -> Iterator[Record]:
-    """A domain's events without faults, endless.
-
-    Raises:
-        ClickException: nobody has written a generator for the domain.
-    """
-    name = f"app.generate.{domain.name}"
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        fail(f"{domain.name} has no generator; write one: {name.replace('.', '/')}.py with events(random, keys, start)")
-    for entity, event in module.events(Random(f"{seed}/events"), keys, start):  # noqa: S311 - not for secrets
-        yield Record(entity.encode(), None if event is None else orjson.dumps(event))
 
 
 def accepts(domain: Domain) -> Callable[[bytes], bool]:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import DefaultPartitioner
 
 from app.generate.faults import Records
 from app.generate.poison import Record
 from app.ingest.report import Report
+from app.partitions import partitioner
 from app.settings import Settings
 
 BATCH_BYTES = 256 * 1024
@@ -60,7 +60,7 @@ class _Batches:
         self._producer = producer
         self._topic = topic
         self._report = report
-        self._partitioner = DefaultPartitioner()
+        self._partitioner = partitioner(partitions)
         self._all = list(range(partitions))
         self._partitions: dict[bytes, int] = {}  # of the keys so far: there are few, and hashing costs 5 us
         self._without_key = 0
@@ -102,5 +102,5 @@ class _Batches:
             return self._without_key % len(self._all)
         partition = self._partitions.get(key)
         if partition is None:
-            partition = self._partitions[key] = int(self._partitioner(key, self._all, self._all))
+            partition = self._partitions[key] = self._partitioner(key)
         return partition

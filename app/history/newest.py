@@ -2,17 +2,15 @@
 
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.engine.fetch import read_to, reader
+from app.engine.fetch import consuming, read_to
 from app.settings import Settings
-from tables.retention import newest_records
+from tables.retention import newest_records, revision_of
 
 # The first look goes so far back for each record wanted, every further one twice as far: what is wanted is usually near
 # the end. Offsets have gaps: commit markers, and what was compacted.
@@ -28,17 +26,6 @@ class Found(NamedTuple):
     record: Any
     partition: int
     revision: int = 0
-
-
-@asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer without a group, which nobody is disturbed by."""
-    consumer = reader(settings.kafka())
-    try:
-        await consumer.start()
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 async def newest(settings: Settings, topic: str, partitions: Iterable[int], limit: int, wanted: Wanted) -> list[Found]:
@@ -79,8 +66,7 @@ async def newest_of_ring(
     async with consuming(settings) as consumer:
         for partition in partitions:
             slots = await _slots(consumer, TopicPartition(topic, partition), slot)
-            records = [{"revision": one.revision, "found": one} for one in slots]
-            found.append([record["found"] for record in newest_records(records, limit)])
+            found.append(newest_records(slots, limit, attrgetter("revision")))
     return _merged(found)
 
 
@@ -95,18 +81,10 @@ async def _slots(consumer: AIOKafkaConsumer, partition: TopicPartition, slot: in
             if record.offset >= end or (wanted is not None and record.key != wanted):
                 continue
             slots.pop(record.key, None)
-            revision = _revision(record.value)
-            if revision is not None:  # a tombstone, or a stranger's
+            revision = revision_of(record.value)
+            if revision is not None:
                 slots[record.key] = Found(record, partition.partition, revision)
     return slots.values()
-
-
-def _revision(value: bytes | None) -> int | None:
-    try:
-        revision = orjson.loads(value or b"")["revision"]
-    except (ValueError, TypeError, LookupError):
-        return None
-    return revision if isinstance(revision, int) else None
 
 
 def _merged(found: list[list[Found]], limit: int | None = None) -> list[Found]:

@@ -6,7 +6,7 @@ import msgspec
 import orjson
 
 from tables.domain import Domain
-from tables.event import iso
+from tables.event import LAST_MS, iso
 from tables.table import TOTALS_KEY
 
 Line = dict[str, Any]
@@ -25,14 +25,14 @@ def line(record: Any, partition: int, domain: Domain | None) -> Line:
     shown: Line = {
         "partition": partition,
         "offset": record.offset,
-        "time": iso(record.timestamp) if record.timestamp >= 0 else None,
+        "time": iso(record.timestamp) if 0 <= record.timestamp <= LAST_MS else None,
         "key": text(record.key),
         "value": None,
     }
     if record.value is not None:
         try:
             shown["value"] = orjson.loads(record.value) if domain is None else cell(domain, record.key, record.value)
-        except (ValueError, TypeError, LookupError, msgspec.MsgspecError):
+        except (ValueError, TypeError, LookupError, RecursionError, msgspec.MsgspecError):
             shown["text"] = text(record.value)
     for name, header in record.headers:  # the first of a name counts: a dead letter's own come before the original's
         shown.setdefault("headers", {}).setdefault(name, text(header))

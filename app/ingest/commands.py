@@ -19,7 +19,7 @@ from app.ingest.report import Report
 from app.ingest.source import InputError, Source
 from app.ingest.writer import write
 from app.settings import Settings
-from tables import DOMAINS
+from tables import DOMAINS, domain_named
 from tables.domain import Domain
 from tables.players import PLAYERS
 from tables.workers import WORKERS
@@ -95,7 +95,7 @@ def events(domain: str, files: tuple[str, ...], *, as_json: bool) -> None:
       tidemark ingest events players events.jsonl more.jsonl.gz
       generate | tidemark ingest events players -
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
-    declared = next(found for found in DOMAINS if found.name == domain)
+    declared = domain_named(domain)
     _ingest(files, declared, lambda source, report: event_records(source, declared, report), as_json=as_json)
 
 

@@ -1,7 +1,7 @@
 """The dashboard's pages and static files, read once and served from memory.
 
-A page is a fragment of HTML in `static/pages/` set into `frame.html` when the worker starts; nothing of a request ever
-gets into it. What is shown comes from the API by script, which writes text, never markup.
+A page is a fragment of HTML in `static/pages/` set into `frame.html`, which `head.html` begins, when the worker starts;
+nothing of a request ever gets into it. What is shown comes from the API by script, which writes text, never markup.
 """
 
 import gzip
@@ -15,7 +15,6 @@ from aiohttp import web
 from app.web.answers import COMPRESSED_BYTES, knows, weak
 
 STATIC = Path(__file__).parent / "static"
-MISSING = (STATIC / "pages" / "missing.html").read_bytes()
 TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -99,22 +98,32 @@ def files(root: Path = STATIC) -> Mapping[str, Asset]:
     }
 
 
-def pages(root: Path = STATIC) -> Iterator[tuple[str, Asset]]:
+def _read(name: str) -> str:
+    return (STATIC / "pages" / f"{name}.html").read_text("utf-8")
+
+
+def _filled(name: str, title: str, **parts: str) -> bytes:
+    """A page with its head, and its other parts in their places."""
+    whole = _read(name)
+    for place, part in {"head": _read("head").rstrip("\n"), "title": title, **parts}.items():
+        whole = whole.replace(f"<!-- {place} -->", part)
+    return whole.encode()
+
+
+MISSING = _filled("missing", "Not found")
+
+
+def pages() -> Iterator[tuple[str, Asset]]:
     """Every page with its path, the log-in form included."""
-    read = {path.stem: path.read_text("utf-8") for path in (root / "pages").glob("*.html")}
     for page in PAGES:
         parts = {
-            "title": page.title,
             "script": page.name,
             "links": _links(PAGES, page.section, "navigation"),
-            "main": read[page.name],
+            "main": _read(page.name),
             "tabs": _links([each for each in PAGES if each.section == page.section], page.path, "tab"),
         }
-        whole = read["frame"]
-        for name, part in parts.items():
-            whole = whole.replace(f"<!-- {name} -->", part)
-        yield page.path, Asset(whole.encode(), TYPES[".html"])
-    yield "/login", Asset(read["login"].encode(), TYPES[".html"])
+        yield page.path, Asset(_filled("frame", page.title, **parts), TYPES[".html"])
+    yield "/login", Asset(_filled("login", "Log in"), TYPES[".html"])
 
 
 def _links(listed: Iterable[PageFile], current: str, called: str) -> str:

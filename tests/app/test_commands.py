@@ -26,6 +26,7 @@ from app.commands import main
 from app.connection import connection
 from app.settings import SettingsError
 from tables import DOMAINS
+from tests.conftest import signals_kept
 
 END_SECONDS = 30.0
 NOBODY = "127.0.0.1:1"
@@ -98,7 +99,7 @@ def test_without_an_answer_from_kafka_it_says_so_in_one_line(
     """Exit code 3: the same command may succeed later."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
     monkeypatch.setenv("TIDEMARK_WEB_PORT", str(free_port()))  # or the demo might have to say that it takes another
-    with _signals_kept():
+    with signals_kept():
         run = _run(*arguments)
     assert run.exit_code == 3
     (line,) = run.stderr.splitlines()
@@ -113,17 +114,6 @@ def test_without_an_answer_the_security_protocol_is_named(monkeypatch: pytest.Mo
     assert run.exit_code == 3
     assert f"no Kafka answers at {NOBODY} by SSL: start it" in run.stderr
     assert "TIDEMARK_SECURITY_PROTOCOL" in run.stderr
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """`demo` sets handlers for its process, which here is the tests'."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("arguments", [("worker",), ("topics", "describe"), ("ingest", "pubg", "pyproject.toml")])
@@ -252,7 +242,7 @@ def test_under_another_command_line_a_failure_is_a_message_and_an_exit_code(caps
 def test_a_folder_that_cannot_be_used_names_the_option_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """`demo` has --data, where `broker` has --folder."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
-    with _signals_kept():
+    with signals_kept():
         run = _run("demo", "--data", "/proc/x")
     assert run.exit_code == 2
     assert "--data of demo" in run.stderr

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from agents.driver import Driver
 from app import topology
 from app.commands import main
-from app.generate import commands, faults, timing
+from app.generate import faults, timing
 from app.generate.commands import accepts
+from app.generate.events import events_of
 from app.generate.faults import Shares, Summary, faulty
 from app.generate.poison import POISON, Record, spoil
 from app.generate.timing import START, paced
@@ -48,7 +49,7 @@ def run(*arguments: str) -> Result:
 
 def made(domain: Domain, number: int, keys: int = 20, seed: int = 1) -> list[Record]:
     """So many events of a domain, without faults."""
-    return list(islice(commands._events(domain, keys, seed, START_MS), number))
+    return list(islice(events_of(domain.name, Random(f"{seed}/events"), keys, START_MS), number))
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

@@ -6,25 +6,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from agents.driver import NOW, Driver
+from agents.driver import NOW, Driver, Sent
 from app import topology
 from app.commands import main
 from app.engine.totals import TotalsReader
-from app.settings import Settings, load
+from app.settings import Settings
 from app.watch.commands import line, table
 from app.watch.sight import Sight, Watched
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.event import OUTCOMES
 from tables.players import PLAYERS
+from tests.conftest import signals_kept
 
 END_SECONDS = 30.0
 HOSTILE = "\x1b[2J[red]ann"
@@ -41,20 +40,13 @@ def played(hits: int = 3, player: str = HOSTILE) -> Driver:
     return driver
 
 
-class Consumed:
-    """A record of a totals topic, as a consumer gets it."""
-
-    def __init__(self, key: bytes | None, value: bytes | None) -> None:
-        self.offset, self.key, self.value = 0, key, value
-
-
 def read(domain: Domain, driver: Driver | None = None) -> TotalsReader:
     """A reader that has read what the driver has published."""
     settings = Settings(bootstrap_servers="unused")
     totals = TotalsReader(settings, [domain])
     topic = TopicPartition(topology.topic_name(settings, domain, "totals"), 0)
     for record in driver.published["totals"] if driver else ():
-        totals._take(topic, Consumed(record.key, record.value))
+        totals._take(topic, Sent(0, record.key, record.value, [], NOW))
     return totals
 
 
@@ -112,27 +104,6 @@ def test_names_cannot_act_on_the_terminal() -> None:
 
 
 # -- on Kafka ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def installation(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings, also in the environment, and topics."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    settings = load()
-    asyncio.run(topology.create(settings, DOMAINS))
-    return settings
-
-
-@contextmanager
-def signals_kept() -> Iterator[None]:
-    """The command sets handlers for its process, which here is the tests'."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(*arguments: str) -> Result:

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from agents.aggregate import aggregate
-from agents.driver import Driver
+from agents.driver import Driver, Sent
 from agents.emit import take
 from agents.task import Commit
 from app.broker.ready import free_port
@@ -25,7 +25,6 @@ from tables.assessments import ASSESSMENTS
 from tables.event import DAY_MS, iso
 from tables.workers import WORKERS
 from tests.web.everything import Everything
-from tests.web.installation import Sent
 
 SESSIONS = (10, 10_000, 1_000_000)
 DAYS = (1, 100, 1_000)
@@ -99,7 +98,7 @@ def _one_more(everything: Everything) -> dict[str, int]:
     if owned.task is None:
         raise AssertionError("no task")
     take(owned.task, now_ms())
-    aggregate(owned.task, [Sent(owned.task.position, name.encode(), json.dumps(event).encode(), [])], now_ms())
+    aggregate(owned.task, [Sent(owned.task.position, name.encode(), json.dumps(event).encode(), [], 0)], now_ms())
     return sizes(take(owned.task, now_ms()))
 
 

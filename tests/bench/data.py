@@ -8,7 +8,8 @@ from itertools import accumulate, islice
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import DefaultPartitioner
+
+from app.partitions import partitioner
 
 SEED = 20_180_405
 PARTITIONS = 4
@@ -128,7 +129,7 @@ def assessment_events(number: int) -> Iterator[Pair]:
 
 async def preload(servers: str, topic: str, pairs: Iterator[Pair]) -> dict[int, int]:
     """Write events to their partitions; returns how many each has."""
-    partitioner, everywhere = DefaultPartitioner(), list(range(PARTITIONS))
+    partition_of, everywhere = partitioner(PARTITIONS), range(PARTITIONS)
     producer = AIOKafkaProducer(bootstrap_servers=servers, max_batch_size=BATCH_BYTES)
     await producer.start()
     try:
@@ -136,7 +137,7 @@ async def preload(servers: str, topic: str, pairs: Iterator[Pair]) -> dict[int, 
         counts = dict.fromkeys(everywhere, 0)
         sent: list[Any] = []
         for key, value in pairs:
-            partition = partitioner(key, everywhere, everywhere)
+            partition = partition_of(key)
             counts[partition] += 1
             while batches[partition].append(key=key, value=value, timestamp=None) is None:
                 sent.append(await producer.send_batch(batches[partition], topic, partition=partition))

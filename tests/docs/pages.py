@@ -1,11 +1,13 @@
 """The pages of the documentation and what stands in them: code, links, headings, derived blocks."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +38,13 @@ class Page:
     def fences(self) -> list[tuple[str, str]]:
         """(language, content) of the fenced blocks."""
         return [(found["language"], dedent(found["body"])) for found in _FENCE.finditer(self.text)]
+
+    @cached_property
+    def examples(self) -> list[list[Any]]:
+        """Of each block of JSON, what its lines say."""
+        return [
+            [json.loads(line) for line in body.splitlines()] for language, body in self.fences if language == "json"
+        ]
 
     @cached_property
     def prose(self) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from agents.aggregate import aggregate
 from agents.deadletter import PREFIX
+from agents.driver import Sent
 from agents.task import Task
 from app import failures
 from app.broker import Reason
@@ -15,7 +16,6 @@ from tables.event import OUTCOMES, Outcome
 from tables.players import PLAYERS
 from tables.table import Table
 from tests.docs.pages import ROOT, Page, page
-from tests.docs.walkthrough import Consumed
 
 GLOSSARY = page("docs/glossary.md")
 OPERATIONS = page("docs/operations.md")
@@ -67,7 +67,7 @@ def test_every_exit_code_is_explained() -> None:
 def test_every_header_of_a_dead_letter_is_documented(document: Page) -> None:
     """And none that is not there."""
     task = Task(PLAYERS, 0, Table(PLAYERS, 0), "players-events", lambda _: 0)
-    aggregate(task, [Consumed(0, b"ann", b"{", [])], 0)
+    aggregate(task, [Sent(0, b"ann", b"{", [], 0)], 0)
     headers = [name for name, _ in task.outgoing[0].headers]
     section = "Dead letters" if document is OPERATIONS else "Rows, cells and what is on the wire"
     named = re.findall(rf"`({PREFIX}\w+)`", document.section(section))

@@ -5,14 +5,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 from unittest.mock import patch
 
 import msgspec
 from aiohttp.test_utils import make_mocked_request
-from aiokafka.partitioner import DefaultPartitioner
 
 from agents.aggregate import aggregate
+from agents.driver import Sent
 from agents.emit import take
 from agents.task import Commit, Outgoing, Task
 from app.demo.cut import SAMPLE
@@ -20,6 +19,7 @@ from app.ingest.array import elements
 from app.ingest.pubg import record, slim_events
 from app.ingest.report import Report
 from app.ingest.source import Source
+from app.partitions import partitioner
 from app.settings import Settings
 from app.topology import topic_name
 from app.web import answers
@@ -33,19 +33,9 @@ NOW = 1_522_961_590_000  # 2018-04-05T20:53:10Z, six seconds after the event
 SETTINGS = Settings.model_construct(bootstrap_servers="unused")  # the defaults
 COMMIT_MS, EMISSION_MS = round(SETTINGS.commit_interval_seconds * 1000), 5_000
 OFFSET = 0
-PARTITIONS = list(range(SETTINGS.partitions))
+partition_of = partitioner(SETTINGS.partitions)
 LINE = 80  # characters of JSON that stay on one line
 _INNERMOST = re.compile(r"[\[{]\n[^\n]*\n\s*[\]}]|[\[{]\n[^\[\]{}]*[\]}]")
-
-
-class Consumed(NamedTuple):
-    """A record of the source topic, as Kafka's client gives it."""
-
-    offset: int
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes | None]]
-    timestamp: int = NOW
 
 
 @dataclass(frozen=True)
@@ -65,11 +55,6 @@ class Way:
     view: dict[str, object]
 
 
-def partition_of(key: bytes) -> int:
-    """The partition of a key by Kafka's default partitioner."""
-    return int(DefaultPartitioner()(key, PARTITIONS, PARTITIONS))
-
-
 @cache
 def walk() -> Way:
     """Take the first event of the demo's match through an installation that has seen nothing yet."""
@@ -82,7 +67,7 @@ def walk() -> Way:
     table = Table(PLAYERS, partition, partitions=SETTINGS.partitions)
     source_topic = topic_name(SETTINGS, PLAYERS, "events")
     task = Task(PLAYERS, partition, table, source_topic, partition_of)
-    aggregate(task, [Consumed(OFFSET, key, value, [])], NOW)
+    aggregate(task, [Sent(OFFSET, key, value, [], NOW)], NOW)
     row = table.rows[key]
     outcome = next(outcome for outcome in Outcome if table.totals.outcomes[outcome])
     shown, totals = _row(row), repr(table.totals)

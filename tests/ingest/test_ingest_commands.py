@@ -14,9 +14,8 @@ from app import topology
 from app.commands import main
 from app.demo.cut import SAMPLE
 from app.demo.farm import FARM
-from app.engine.fetch import read_to, reader
-from app.settings import Settings, load
-from tables import DOMAINS
+from app.engine.fetch import consuming, read_to
+from app.settings import Settings
 from tables.domain import Domain
 from tables.players import PLAYERS
 from tables.workers import WORKERS
@@ -24,16 +23,6 @@ from tests.ingest.conftest import Write
 from tests.ingest.test_lines import GOOD
 
 Topic = list[tuple[int, bytes, bytes]]
-
-
-@pytest.fixture
-def installation(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings, also in the environment, and topics."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    settings = load()
-    asyncio.run(topology.create(settings, DOMAINS))
-    return settings
 
 
 def _run(*arguments: str, stdin: bytes = b"") -> Result:
@@ -44,9 +33,7 @@ def _topic(settings: Settings, domain: Domain = PLAYERS) -> Topic:
     """(partition, key, value) of every record of a domain's source."""
 
     async def read() -> Topic:
-        consumer = reader(settings.kafka())
-        await consumer.start()
-        try:
+        async with consuming(settings) as consumer:
             partitions = _partitions(settings, domain)
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
@@ -55,8 +42,6 @@ def _topic(settings: Settings, domain: Domain = PLAYERS) -> Topic:
                 async for records in read_to(consumer, partition, ends[partition]):
                     found += [(partition.partition, record.key, record.value) for record in records]
             return found
-        finally:
-            await consumer.stop()
 
     return asyncio.run(read())
 

@@ -16,6 +16,7 @@ class Raw(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp: int
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Oracle(Protocol):

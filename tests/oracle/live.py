@@ -1,30 +1,28 @@
 """A real installation for the oracles: every domain's events on a real Kafka, and a worker that may be killed."""
 
-import importlib
 import json
 import random
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import orjson
-import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.broker.ready import free_port
+from app.generate.events import events_of
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
 from tests.chaos import workload
-from tests.chaos.consume import latest, read_all
+from tests.chaos.consume import latest, read_all, read_raw
 from tests.chaos.process import Worker
 from tests.chaos.produce import produce
+from tests.oracle.difference import added
 from tests.oracle.interface import Raw
 
 Sent = tuple[bytes | None, bytes | None]
@@ -40,17 +38,15 @@ def events(domain: Domain, count: int, seed: int) -> Iterator[Sent]:
     """`count` records of a domain, the last of them an hour old: repeats, disorder and poison among them."""
     if domain.name == "players":  # their workload makes its own faults
         return workload.records(count, seed)
-    make = importlib.import_module(f"app.generate.{domain.name}").events
     # How long so many events take is the generator's business: look at the last one first.
-    span = max(_at(domain, event) for _, event in islice(make(random.Random(seed), KEYS, 0), count))
+    span = max(_at(domain, each.value) for each in islice(events_of(domain.name, random.Random(seed), KEYS, 0), count))
     start = time.time_ns() // 1_000_000 - HOUR_MS - span
-    made = islice(make(random.Random(seed), KEYS, start), count)
-    plain = ((key.encode(), None if event is None else orjson.dumps(event)) for key, event in made)
-    return _spoilt(plain, random.Random(seed))
+    made = islice(events_of(domain.name, random.Random(seed), KEYS, start), count)
+    return _spoilt(((each.key, each.value) for each in made), random.Random(seed))
 
 
-def _at(domain: Domain, event: Mapping[str, Any] | None) -> int:
-    return 0 if event is None else domain.at(msgspec.json.decode(orjson.dumps(event), type=domain.event)) or 0
+def _at(domain: Domain, value: bytes | None) -> int:
+    return 0 if value is None else domain.at(msgspec.json.decode(value, type=domain.event)) or 0
 
 
 def _spoilt(records: Iterable[Sent], rng: random.Random) -> Iterator[Sent]:
@@ -83,21 +79,7 @@ async def write(settings: Settings, domain: Domain, records: Iterable[Sent]) -> 
 
 async def raw(settings: Settings, domain: Domain) -> list[Raw]:
     """Every committed record of the source, partition by partition."""
-    consumer = AIOKafkaConsumer(**settings.kafka(), isolation_level="read_committed", enable_auto_commit=False)
-    await consumer.start()
-    found: list[Raw] = []
-    try:
-        topic = topic_name(settings, domain, "events")
-        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
-            for partition, records in (await consumer.getmany(timeout_ms=200, max_records=50_000)).items():
-                found += [Raw(partition.partition, r.offset, r.key, r.value, r.timestamp) for r in records]
-    finally:
-        await consumer.stop()
-    return sorted(found, key=lambda record: record[:2])
+    return await read_raw(settings, topic_name(settings, domain, "events"))
 
 
 async def merged_totals(settings: Settings, domain: Domain) -> dict[str, Any]:
@@ -106,14 +88,8 @@ async def merged_totals(settings: Settings, domain: Domain) -> dict[str, Any]:
     for partition, values in latest(await read_all(settings, topic_name(settings, domain, "totals"))).items():
         body = json.loads(values.get(str(partition.partition).encode(), b"{}"))
         for name, value in body.items():
-            totals[name] = _sum(totals[name], value) if name in totals else value
+            totals[name] = added(totals[name], value) if name in totals else value
     return totals
-
-
-def _sum(one: Any, other: Any) -> Any:
-    if isinstance(one, dict):
-        return {name: one.get(name, 0) + other.get(name, 0) for name in one | other}
-    return [a + b for a, b in zip(one, other, strict=True)] if isinstance(one, list) else one + other
 
 
 async def snapshots(settings: Settings, domain: Domain) -> dict[bytes, dict[str, Any]]:
@@ -129,24 +105,6 @@ def ask(settings: Settings, path: str) -> dict[str, Any]:
         body: dict[str, Any] = json.load(response)
         return body
     return {}
-
-
-def difference(found: Any, wanted: Any, where: str = "") -> str:
-    """The first place at which an answer is not what the oracle says; what the oracle does not say is not compared."""
-    if isinstance(wanted, Mapping):
-        if not isinstance(found, Mapping):
-            return f"{where} is {found!r}, wanted {wanted!r}"
-        places = ((found.get(name), value, f"{where}.{name}") for name, value in wanted.items())
-    elif isinstance(wanted, list | tuple):
-        if not isinstance(found, list) or len(found) != len(wanted):
-            return f"{where} is {found!r}, wanted {wanted!r}"
-        places = ((a, b, f"{where}[{n}]") for n, (a, b) in enumerate(zip(found, wanted, strict=True)))
-    elif isinstance(wanted, float) and isinstance(found, int | float):
-        # But for the last decimal of a number that was rounded to be shown.
-        return "" if found == pytest.approx(wanted, rel=1e-9, abs=0.010001) else f"{where} is {found}, wanted {wanted}"
-    else:
-        return "" if found == wanted else f"{where} is {found!r}, wanted {wanted!r}"
-    return next((said for said in (difference(*place) for place in places) if said), "")
 
 
 def eventually(look: Callable[[], str], seconds: float) -> None:

@@ -16,6 +16,7 @@ from tables.event import OUTCOMES
 from tables.top import merge
 from tables.totals import Whole
 from tables.views import EntityView, ListView, TotalsView
+from tests.oracle.asking import merged
 from tests.oracle.assessments import AssessmentsOracle
 from tests.oracle.driven import live_on
 from tests.oracle.interface import Raw
@@ -68,14 +69,11 @@ def world() -> World:
 
 def whole(world: World) -> Whole:
     """What all partitions know together."""
-    merged = ASSESSMENTS.totals()
-    for driver in world.drivers:
-        merged.merge(driver.task.table.totals)
 
     def top(name: str) -> list[tuple[str, int]]:
         return merge(driver.task.table.tops[name].best() for driver in world.drivers)
 
-    return Whole(merged, top, lambda _name, _seconds: (0, 0), NOW)
+    return Whole(merged(world.drivers), top, lambda _name, _seconds: (0, 0), NOW)
 
 
 def history(world: World, **asked: str) -> Any:

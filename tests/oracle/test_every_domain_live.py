@@ -19,6 +19,7 @@ from tables.domain import Domain
 from tests.chaos.process import Worker
 from tests.oracle import live
 from tests.oracle.assessments import AssessmentsOracle
+from tests.oracle.difference import difference
 from tests.oracle.interface import Oracle
 from tests.oracle.players_live import PlayersOracle
 from tests.oracle.projects import ProjectsOracle
@@ -89,7 +90,7 @@ def test_the_totals_and_outcomes_are_those_of_the_oracle(world: World, domain: D
     def look() -> str:
         found = asyncio.run(live.merged_totals(world.settings, domain))
         wanted = dict(oracle.totals()) | {"outcomes": dict(oracle.outcomes())}
-        return live.difference(found, wanted, "totals")
+        return difference(found, wanted, "totals")
 
     live.eventually(look, SECONDS)
 
@@ -103,7 +104,7 @@ def test_every_snapshot_is_the_oracles(world: World, domain: Domain) -> None:
         found = asyncio.run(live.snapshots(world.settings, domain))
         wanted = oracle.stats(time.time_ns() // 1_000_000)
         unlike = sorted(found.keys() ^ wanted.keys())
-        return f"keys that only one of both has: {unlike[:5]}" if unlike else live.difference(found, wanted, "stats")
+        return f"keys that only one of both has: {unlike[:5]}" if unlike else difference(found, wanted, "stats")
 
     live.eventually(look, SECONDS)
     assert len(oracle.stats(time.time_ns() // 1_000_000)) > 10
@@ -117,7 +118,7 @@ def test_views_say_what_the_oracle_says(world: World, domain: Domain) -> None:
         answers = list(world.oracles[domain.name].answers(time.time_ns() // 1_000_000))
         assert answers
         asked = ((live.ask(world.settings, path), wanted, path) for path, wanted in answers)
-        return next((said for said in (live.difference(*each) for each in asked) if said), "")
+        return next((said for said in (difference(*each) for each in asked) if said), "")
 
     live.eventually(look, SECONDS)
 

@@ -11,6 +11,7 @@ from tables.event import Outcome
 from tables.players import BY, CLASSES, PLAYERS, SHOWN_CLASSES
 from tables.top import merge
 from tables.views import EntityView, TopView
+from tests.oracle.asking import merged
 from tests.oracle.driven import live_on
 from tests.oracle.generator import Labelled, generate
 from tests.oracle.players import Player, Players, enhanced_stats, rank, trend
@@ -113,17 +114,15 @@ def _sums(player: Player, class_: str) -> list[int]:
 
 def test_the_merged_totals_are_the_oracles(world: World) -> None:
     """Sums, groups and outcomes over all partitions."""
-    merged: Any = PLAYERS.totals()
-    for driver in world.drivers:
-        merged.merge(driver.task.table.totals)
+    totals = merged(world.drivers)
     expected = world.oracle.totals()
-    assert {name: getattr(merged, name) for name in expected} == expected
+    assert {name: getattr(totals, name) for name in expected} == expected
     outcomes = dict.fromkeys(Outcome, 0)
     outcomes[Outcome.INVALID] = sum(record.outcome == "invalid" for record in world.records)
     outcomes[Outcome.MISROUTED] = sum(record.outcome == "misrouted" for record in world.records)
     outcomes[Outcome.DUPLICATE] = world.oracle.duplicates
     outcomes[Outcome.APPLIED] = len(world.records) - sum(outcomes.values())
-    assert merged.outcomes == list(outcomes.values())
+    assert totals.outcomes == list(outcomes.values())
     assert sum(len(driver.dead_letters) for driver in world.drivers) == sum(outcomes.values()) - (
         outcomes[Outcome.APPLIED] + outcomes[Outcome.DUPLICATE]
     )

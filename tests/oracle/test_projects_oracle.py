@@ -14,9 +14,9 @@ from app.generate.projects import events
 from tables.event import Outcome
 from tables.projects import PROJECTS
 from tests.oracle.asking import ask, merged
+from tests.oracle.difference import difference
 from tests.oracle.driven import live_on
 from tests.oracle.interface import Raw
-from tests.oracle.live import difference
 from tests.oracle.projects import ProjectsOracle
 
 COUNT = 20_000

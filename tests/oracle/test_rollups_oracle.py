@@ -14,8 +14,9 @@ from app.generate.rollups import events
 from tables.event import DAY_MS, Outcome, iso
 from tables.rollups import ROLLUPS
 from tests.oracle.asking import ask, merged
+from tests.oracle.difference import difference
+from tests.oracle.driven import live_on
 from tests.oracle.interface import Raw
-from tests.oracle.live import difference
 from tests.oracle.rollups import RollupsOracle
 
 COUNT = 12_000
@@ -95,13 +96,7 @@ def world() -> World:
     for key, value in sent(chance):
         driver = drivers[drivers[0].partition_of(key or b"")]
         oracle.fold(Raw(driver.partition, driver.send(key, value, timestamp=NOW), key, value, NOW))
-        if chance.random() < 0.02:
-            driver.fold(chance.randrange(200))
-            driver.wait(chance.random())
-        if chance.random() < 0.01:
-            driver.commit()
-        if chance.random() < 0.002:
-            driver.crash()
+        live_on(driver, chance, commit=0.01, crash=0.002)
     for driver in drivers:
         driver.read_to_end = True
         driver.settle()

@@ -16,6 +16,8 @@ from tables.totals import Whole
 from tables.tutors import LIMIT, TUTORS
 from tables.views import EntityView, ListView, TotalsView, View
 from tables.windows import WINDOWS
+from tests.oracle.asking import merged
+from tests.oracle.driven import live_on
 from tests.oracle.interface import Raw
 from tests.oracle.tutors import TutorsOracle, parsed, time_of
 
@@ -89,26 +91,12 @@ def world() -> World:
         gap = chance.choice((1, 1, 1, 2))  # of a producer's commit marker
         offset = driver.send(record.key, record.value, offset=(driver.source[-1].offset if driver.source else -1) + gap)
         oracle.fold(Raw(driver.partition, offset, record.key, record.value, driver.now))
-        if chance.random() < 0.02:
-            driver.fold(chance.randrange(200))
-            driver.wait(chance.random())
-        if chance.random() < 0.01:
-            driver.commit()
-        if chance.random() < 0.001:
-            driver.crash()
+        live_on(driver, chance, commit=0.01)
     end = max(driver.now for driver in drivers)
     for driver in drivers:
         driver.now = end
         driver.settle()
     return World(oracle, drivers)
-
-
-def merged(world: World) -> Any:
-    """The totals of all partitions."""
-    totals = TUTORS.totals()
-    for driver in world.drivers:
-        totals.merge(driver.task.table.totals)
-    return totals
 
 
 def alike(found: Any, wanted: Any) -> bool:
@@ -127,7 +115,7 @@ def answer(world: World, path: str, now: int) -> Any:
     view: View
     for view in TUTORS.views:
         if isinstance(view, TotalsView) and view.path == route:
-            return view.answer(Whole(merged(world), lambda _: [], lambda _name, _seconds: (0, 0), now), asked)
+            return view.answer(Whole(merged(world.drivers), lambda _: [], lambda _name, _seconds: (0, 0), now), asked)
         if isinstance(view, ListView) and view.path == route:
             return listed(world, view, asked, now)
     view = next(view for view in TUTORS.views if isinstance(view, EntityView))
@@ -169,12 +157,12 @@ def test_the_input_is_worth_it(world: World) -> None:
 
 def test_the_outcomes_are_the_oracles(world: World) -> None:
     """Every one of the five, exactly."""
-    assert dict(zip(OUTCOMES, merged(world).outcomes, strict=True)) == dict(world.oracle.outcomes())
+    assert dict(zip(OUTCOMES, merged(world.drivers).outcomes, strict=True)) == dict(world.oracle.outcomes())
 
 
 def test_the_merged_totals_are_the_oracles(world: World) -> None:
     """Tutors, and the feedback that waits or was let go."""
-    totals = merged(world)
+    totals = merged(world.drivers)
     wanted = world.oracle.totals()
     assert {name: getattr(totals, name) for name in wanted} == wanted
 

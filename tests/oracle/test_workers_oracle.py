@@ -19,8 +19,10 @@ from tables.top import merge
 from tables.totals import Whole
 from tables.views import AggregateView, EntityView, ListView, TopView, TotalsView
 from tables.workers import DAYS, HISTORY, LIFETIME, MONTHS, WORKERS
+from tests.oracle.asking import merged
+from tests.oracle.difference import difference
+from tests.oracle.driven import live_on
 from tests.oracle.interface import Raw
-from tests.oracle.live import difference
 from tests.oracle.workers import WorkersOracle, quantile
 
 COUNT, WORKERS_COUNT, PARTITIONS, DAYS_SENT = 20_000, 60, 5, 5
@@ -104,13 +106,7 @@ def world() -> World:
         driver = drivers[drivers[0].partition_of(key or b"")]
         driver.now = max(driver.now if driver.source else 0, at)
         driver.send(key, value)
-        dice = chance.random()
-        if dice < 0.02:
-            driver.fold(chance.randrange(200))
-        if dice < 0.005:
-            driver.commit()
-        if dice < 0.001:
-            driver.crash()
+        live_on(driver, chance)
     end = max(driver.now for driver in drivers) + 1000
     oracle = WorkersOracle(PARTITIONS, *LIMITS.values())
     for driver in drivers:
@@ -132,12 +128,10 @@ def test_the_input_is_worth_it(world: World) -> None:
 
 def test_outcomes_and_totals_are_the_oracles(world: World) -> None:
     """Over all partitions, exactly."""
-    merged = WORKERS.totals()
-    for driver in world.drivers:
-        merged.merge(driver.task.table.totals)
-    assert dict(zip(OUTCOMES, merged.outcomes, strict=True)) == dict(world.oracle.outcomes())
+    totals = merged(world.drivers)
+    assert dict(zip(OUTCOMES, totals.outcomes, strict=True)) == dict(world.oracle.outcomes())
     expected = world.oracle.totals()
-    assert {name: getattr(merged, name) for name in expected} == expected
+    assert {name: getattr(totals, name) for name in expected} == expected
 
 
 def test_every_snapshot_is_the_oracles(world: World) -> None:
@@ -217,12 +211,9 @@ def _find(path: str) -> tuple[Any, str]:
 
 
 def _whole(world: World) -> Whole:
-    merged = WORKERS.totals()
-    for driver in world.drivers:
-        merged.merge(driver.task.table.totals)
     parts = [json.loads(driver.totals[f"{driver.partition}/recent".encode()]) for driver in world.drivers]
     return Whole(
-        msgspec.convert(msgspec.to_builtins(merged), WORKERS.totals),
+        msgspec.convert(msgspec.to_builtins(merged(world.drivers)), WORKERS.totals),
         lambda _name: [],
         lambda name, seconds: recent([part[name] for part in parts], seconds, world.now),
         world.now,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
 
 from agents.driver import Driver
-from tables import DOMAINS
+from tables import domain_named
 from tables.domain import Domain
 from tables.table import Table
 from tests.laws.strategies import play, valid
@@ -64,7 +64,7 @@ def entries(table: Table) -> list[Entry]:
 
 def main() -> int:
     """Write the file and say where."""
-    domain = next(domain for domain in DOMAINS if domain.name == sys.argv[1])
+    domain = domain_named(sys.argv[1])
     path = GOLDEN / f"{domain.name}-{len(files_of(domain)) + 1}.json"
     made = entries(told(domain).task.table)
     path.write_text(json.dumps(msgspec.to_builtins(made), indent=1) + "\n", "utf-8")

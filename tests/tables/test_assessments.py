@@ -1,9 +1,8 @@
 """Assessments: what an event of either shape adds to its session. The traps of the origin have their names."""
 
 import json
-import re
-from itertools import count, permutations
-from pathlib import Path
+from itertools import chain, count, permutations
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from tables.event import FUTURE_MS, Outcome, iso
 from tables.retention import newest_records
 from tables.totals import Whole
 from tables.views import Answer, EntityView, ListView, TotalsView
+from tests.docs.pages import page
 
 Fields = dict[str, Any]
 _ids = count()
@@ -152,7 +152,7 @@ def test_trap_the_retention_constant_is_used(kept: int) -> None:
     published = snapshots(driver)
     slots = [json.loads(value) for value in driver.latest("snapshots").values()]
     assert sorted(body["revision"] for body in slots) == list(range(251 - kept, 251))
-    assert newest_records(slots, kept) == published[-kept:]
+    assert newest_records(slots, kept, itemgetter("revision")) == published[-kept:]
 
 
 def test_trap_medium_and_heavy_are_counted() -> None:
@@ -492,14 +492,7 @@ def test_the_option_is_called_as_in_the_origin() -> None:
 
 def test_the_examples_of_the_docs_are_what_happens() -> None:
     """Their events, folded in their order, give their snapshot and their answer."""
-    page = (Path(__file__).parents[2] / "docs" / "domains" / "assessments.md").read_text()
-    examples = [
-        json.loads(line)
-        for block in re.findall("```json\n(.*?)```", page, re.DOTALL)
-        for line in block.split("\n")
-        if line
-    ]
-    *events, snapshot, answer = examples
+    *events, snapshot, answer = chain(*page("docs/domains/assessments.md").examples)
     driver = told(*events)
     assert snapshots(driver)[-1] == snapshot
     assert view(driver, "s-1") == answer

@@ -12,13 +12,12 @@ import msgspec
 import pytest
 
 from agents.driver import NOW
-from tables import DOMAINS
+from tables import DOMAINS, domain_named
 from tables.domain import Domain
 from tables.table import TOTALS_KEY, Table
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"), key=lambda path: (path.stem.split("-")[0], int(path.stem.split("-")[1])))
-BY_NAME = {domain.name: domain for domain in DOMAINS}
 Entry = dict[str, Any]
 
 
@@ -35,7 +34,7 @@ def files_of(domain: Domain) -> list[Path]:
 
 def restored(path: Path) -> Table:
     """A table with the cells of a file."""
-    table = Table(BY_NAME[path.stem.split("-")[0]], 0)
+    table = Table(domain_named(path.stem.split("-")[0]), 0)
     for _ in table.load([(entry["key"].encode(), bytes.fromhex(entry["value"])) for entry in entries(path)], NOW):
         pass
     return table

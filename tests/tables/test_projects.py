@@ -4,8 +4,6 @@ The traps of the origin have their names.
 """
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from tables.event import Outcome, iso
 from tables.projects import INTERVAL, MOST_NAMES, OTHER, PROJECTS, ProjectsTotals, bin_of, counts, record
 from tables.totals import Whole
 from tables.views import AggregateView, EntityView, ListView, TotalsView
+from tests.docs.pages import page
 
 Fields = dict[str, Any]
 QUARTER_MS = 900_000
@@ -498,11 +497,8 @@ def test_the_options_have_the_customary_variables() -> None:
 
 def test_the_examples_of_the_docs_are_what_happens() -> None:
     """The events are folded; the record, the snapshot and the answer are those that they lead to."""
-    page = (Path(__file__).parents[2] / "docs/domains/projects.md").read_text("utf-8")
-    events, (published,), (snapshot,), (answer,) = [
-        [json.loads(line) for line in block.splitlines()]
-        for block in re.findall(r"```json\n(.+?)\n```", page, re.DOTALL)
-    ]
+    docs = page("docs/domains/projects.md")
+    events, (published,), (snapshot,), (answer,) = docs.examples
     driver = told(*events, snapshot_instance_id="eu-1", snapshot_env="production")
     assert outcomes(driver) == {"APPLIED": len(events)}
     at(driver, NOW)
@@ -511,5 +507,5 @@ def test_the_examples_of_the_docs_are_what_happens() -> None:
     assert driver.stats.keys() == {b"p-1", b"p-2"}
     assert taken(driver) == [snapshot]
     assert stats(driver) == answer
-    assert all(f"`{path}" in page for path in ("/stats?", "/status-meta", "/projects?", "/projects/p-1"))
-    assert all((option.variable or f"TIDEMARK_{option.name.upper()}") in page for option in PROJECTS.options)
+    assert all(f"`{path}" in docs.text for path in ("/stats?", "/status-meta", "/projects?", "/projects/p-1"))
+    assert all((option.variable or f"TIDEMARK_{option.name.upper()}") in docs.text for option in PROJECTS.options)

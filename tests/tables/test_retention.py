@@ -1,6 +1,7 @@
 """Retention by count: per row, over a partition, and what a lowered or raised limit does."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 import pytest
 from hypothesis import given, settings
@@ -125,8 +126,8 @@ def test_numbers_sort_as_text() -> None:
 def test_the_newest_records_come_in_order_whatever_was_compacted() -> None:
     """A reader of a ring sorts by revision."""
     records = [{"revision": revision} for revision in (3, 9, 1, 7)]
-    assert [record["revision"] for record in newest_records(records, 3)] == [3, 7, 9]
-    assert newest_records([], 3) == []
+    assert [record["revision"] for record in newest_records(records, 3, itemgetter("revision"))] == [3, 7, 9]
+    assert newest_records([], 3, itemgetter("revision")) == []
 
 
 # -- rows seen lately --------------------------------------------------------------------------------------------------

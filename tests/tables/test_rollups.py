@@ -7,7 +7,6 @@ import itertools
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +29,7 @@ from tables.rollups import (
 )
 from tables.views import ListView
 from tables.weeks import closed_by, monday_of, week_name
+from tests.docs.pages import page
 
 Fields = dict[str, Any]
 MONDAY = "2025-06-16"
@@ -726,16 +726,13 @@ def test_rollups_are_those_of_the_picks_that_were_applied(sent: list[tuple[int, 
 
 def test_the_examples_of_the_docs_are_what_happens() -> None:
     """The events are folded; the records are those that they lead to."""
-    page = (Path(__file__).parents[2] / "docs/domains/rollups.md").read_text("utf-8")
-    events, *records = [
-        [json.loads(line) for line in block.splitlines()]
-        for block in re.findall(r"```json\n(.+?)\n```", page, re.DOTALL)
-    ]
+    docs = page("docs/domains/rollups.md")
+    events, *records = docs.examples
     driver = Driver(ROLLUPS)
     tell(driver, *events)
     driver.settle()
     assert outcomes(driver) == {"APPLIED": len(events)}
-    keys = [key for key in re.findall(r"`(example/[^`]+)`", page) if key in published(driver)]
+    keys = [key for key in re.findall(r"`(example/[^`]+)`", docs.text) if key in published(driver)]
     assert len(keys) == len(records) == 2
     for key, (record,) in zip(keys, records, strict=True):
         body = published(driver)[key]
@@ -746,4 +743,4 @@ def test_the_examples_of_the_docs_are_what_happens() -> None:
         "from",
         "to",
     }
-    assert all(f"`{view.path}?" in page for view in ROLLUPS.views)
+    assert all(f"`{view.path}?" in docs.text for view in ROLLUPS.views)

@@ -1,8 +1,6 @@
 """Tutors: windows to the millisecond, versions, feedback that waits, what is past, what a row keeps."""
 
-import json
-import re
-from pathlib import Path
+from itertools import chain
 
 import msgspec
 import pytest
@@ -12,6 +10,7 @@ from tables.event import DAY_MS, FUTURE_MS, Outcome, iso
 from tables.tiers import MILLION, RULES
 from tables.tutors import LIMIT, TUTORS, WAITING_LIMIT, horizon
 from tables.windows import SPANS_MS, WINDOWS, measure
+from tests.docs.pages import page
 from tests.tables.inputs_tutors import (
     MONTH,
     QUARTER,
@@ -28,6 +27,8 @@ from tests.tables.inputs_tutors import (
     tell,
     told,
 )
+
+PAGE = page("docs/domains/tutors.md")
 
 # -- windows -----------------------------------------------------------------------------------------------------------
 
@@ -372,14 +373,7 @@ def test_the_largest_row_fits_into_its_records() -> None:
 
 def test_the_examples_of_the_docs_are_what_happens() -> None:
     """Their events, folded in their order, give their snapshot; the deleted session is an example of the least."""
-    page = (Path(__file__).parents[2] / "docs" / "domains" / "tutors.md").read_text()
-    examples = [
-        json.loads(line)
-        for block in re.findall("```json\n(.*?)```", page, re.DOTALL)
-        for line in block.split("\n")
-        if line
-    ]
-    *events, snapshot = examples
+    *events, snapshot = chain(*PAGE.examples)
     driver = told(*events)
     assert driver.task.table.totals.outcomes[Outcome.APPLIED] == len(events) == 5
     driver.wait(SECONDS)
@@ -393,14 +387,15 @@ def test_the_examples_of_the_docs_are_what_happens() -> None:
 
 def test_the_docs_have_the_numbers_of_the_code() -> None:
     """Limits and thresholds."""
-    page = (Path(__file__).parents[2] / "docs" / "domains" / "tutors.md").read_text()
-    assert f"{LIMIT.default:,} cells" in page
-    assert f"{WAITING_LIMIT} wait per tutor" in page
+    assert f"{LIMIT.default:,} cells" in PAGE.text
+    assert f"{WAITING_LIMIT} wait per tutor" in PAGE.text
     for rule in RULES:
         unit = {"avg_rating": 100, "no_show_count": 1}.get(rule.metric, MILLION)
         better, worse = (">=", "<") if rule.more_is_better else ("<=", ">")
         green = f"{better} {rule.green / unit:g}" if rule.green else "0"
         line = next(
-            line for line in page.partition("## Metrics")[2].split("\n") if line.startswith(f"| `{rule.metric}` | ")
+            line
+            for line in PAGE.text.partition("## Metrics")[2].split("\n")
+            if line.startswith(f"| `{rule.metric}` | ")
         )
         assert line.endswith(f"| {green} | {worse} {rule.red / unit:g} |"), rule

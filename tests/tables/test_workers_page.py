@@ -1,19 +1,15 @@
 """The examples of docs/domains/workers.md are what the domain takes and says."""
 
 import json
-import re
-from pathlib import Path
 
 from agents.driver import Driver
 from tables.event import OUTCOMES
 from tables.retention import FirstOut
 from tables.workers import WORKERS
+from tests.docs.pages import page
 
-PAGE = (Path(__file__).parents[2] / "docs/domains/workers.md").read_text()
-EVENTS, SNAPSHOT = [
-    [json.loads(line) for line in block.strip().splitlines()]
-    for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-]
+PAGE = page("docs/domains/workers.md")
+EVENTS, SNAPSHOT = PAGE.examples
 
 
 def test_the_events_give_the_snapshot() -> None:
@@ -29,11 +25,11 @@ def test_the_events_give_the_snapshot() -> None:
 def test_the_page_names_every_cell_option_and_view() -> None:
     """And the limits by their defaults."""
     for kind in WORKERS.cells:
-        assert f"| `{kind}`" in PAGE
+        assert f"| `{kind}`" in PAGE.text
     for view in WORKERS.views:
-        assert f"`{view.path.replace('{entity}', '{worker}')}" in PAGE
+        assert f"`{view.path.replace('{entity}', '{worker}')}" in PAGE.text
     for option in WORKERS.options:
-        assert f"TIDEMARK_{option.name.upper()}" in PAGE
+        assert f"TIDEMARK_{option.name.upper()}" in PAGE.text
     for rule in WORKERS.retention:
-        assert f"{rule.limit.default:,}" in PAGE
+        assert f"{rule.limit.default:,}" in PAGE.text
         assert isinstance(rule, FirstOut) == (rule.kind == "batch")

@@ -3,7 +3,8 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import pytest
 from aiohttp import web
@@ -13,6 +14,7 @@ from yarl import URL
 from app.web.live import Live
 from app.web.server import application
 from app.web.worker import Worker
+from tests.web.browser import Page, browser
 from tests.web.installation import Installation
 
 Client = TestClient[web.Request, web.Application]
@@ -67,3 +69,30 @@ def worker() -> Worker:
 async def client(serve: Serve, worker: Worker) -> Client:
     """A client of the only worker."""
     return await serve(worker)
+
+
+class Two(NamedTuple):
+    """Two workers, served: `left` owns partitions 0 and 1, `right` 2 and 3."""
+
+    left: Worker
+    right: Worker
+    left_client: Client
+    right_client: Client
+
+
+async def serve_two(serve: Serve, installation: Installation) -> Two:
+    """Serve an installation's two workers."""
+    left, right = installation.worker(bound_port(), (0, 1)), installation.worker(bound_port(), (2, 3))
+    return Two(left, right, await serve(left), await serve(right))
+
+
+def at(client: Client, path: str) -> str:
+    """The address of a page."""
+    return str(client.make_url("/")).rstrip("/") + path
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """A browser's page."""
+    async with browser(tmp_path) as opened:
+        yield opened
