@@ -1,7 +1,8 @@
 """Places between the steps of every order where a test can crash the process.
 
 TIDEMARK_FAILPOINT=commit.sent:3 kills this process with SIGKILL when `commit.sent` is reached for the third time, as
-a power cut would. Unset, reaching a failpoint costs one comparison.
+a power cut would; commit.sent:3:stop stops it there with SIGSTOP, until somebody sends it SIGCONT. Unset, reaching a
+failpoint costs one comparison.
 """
 
 import os
@@ -29,12 +30,15 @@ COMMIT = (
 )
 REVOKED = ("revoked.begun", "revoked.stopped", "revoked.committed", "revoked.released", "revoked.dropped")
 ALL = (*ASSIGNED, *COMMIT, *REVOKED)
+SWAP = ("swap.fenced", "swap.begun", "swap.sending", "swap.sent", "swap.offset", "swap.committed")  # of the tools
 
-_armed, _, _count = os.environ.get("TIDEMARK_FAILPOINT", "").partition(":")
+SIGNALS = {"": signal.SIGKILL, "kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+_armed, _count, _action = [*os.environ.get("TIDEMARK_FAILPOINT", "").split(":", 2), "", ""][:3]
 _left = int(_count) if _count.isdecimal() else 1
 
 
-def check() -> None:
+def check(names: tuple[str, ...] = ALL) -> None:
     """Refuse a failpoint that cannot be reached: a test that arms one must not pass for that reason.
 
     Raises:
@@ -42,14 +46,16 @@ def check() -> None:
     """
     if _count and not (_count.isdecimal() and _left):
         raise SettingsError(f"TIDEMARK_FAILPOINT: {_count!r} is no number of times")
-    if _armed and _armed not in ALL:
-        raise SettingsError(f"TIDEMARK_FAILPOINT={_armed!r} is not one of {', '.join(ALL)}")
+    if _action not in SIGNALS:
+        raise SettingsError(f"TIDEMARK_FAILPOINT: {_action!r} is neither kill nor stop")
+    if _armed and _armed not in names:
+        raise SettingsError(f"TIDEMARK_FAILPOINT={_armed!r} is not one of {', '.join(names)}")
 
 
 def reach(name: str) -> None:
-    """Pass a failpoint, or die here if it is armed and its turn has come."""
+    """Pass a failpoint, or die (or stop) here if it is armed and its turn has come."""
     global _left  # noqa: PLW0603 - one counter per process, as the environment variable is
     if name == _armed:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), SIGNALS[_action])

@@ -1,4 +1,4 @@
-"""Run fault scenarios: python -m tests.chaos [kill crash rebalance] [--seed S] [--full]."""
+"""Run the fault matrix: python -m tests.chaos [row...] [--seed S] [--full] [--report FILE]."""
 
 import argparse
 import random
@@ -8,23 +8,54 @@ import time
 from pathlib import Path
 
 from app.broker import bootstrap
-from tests.chaos.scenarios import SCENARIOS, run_scenario
+from tests.chaos.catalogue import FAULTS, Fault
+from tests.chaos.checker import BrokenError, Verdict
+from tests.chaos.report import Line, write
+from tests.chaos.run import running
+
+EPILOG = "rows: " + ", ".join(f"{fault.name} ({fault.row})" for fault in FAULTS)
 
 
 def main() -> int:
     """Run the named scenarios, or all; print one line each; exit 1 at the first that is not exact."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], help="default: all")
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    parser.add_argument("--full", action="store_true", help="the long form: 1,000,000 events, more faults")
+    names = {fault.name: [fault] for fault in FAULTS}
+    for fault in FAULTS:
+        names.setdefault(str(fault.row), []).append(fault)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG)
+    parser.add_argument("row", nargs="*", choices=[[], *names], metavar="row", help="name or number; default: all")
+    parser.add_argument("--seed", type=int, action="append", help="default: a random one; once more: another round")
+    parser.add_argument("--full", action="store_true", help="the long form: more events, more faults")
+    parser.add_argument("--report", type=Path, help="write what was done and what came out to this file (Markdown)")
+    parser.add_argument("--logs", type=Path, help="keep the workers' logs in this folder")
     asked = parser.parse_args()
-    with bootstrap() as servers, tempfile.TemporaryDirectory() as folder:
-        for name in asked.scenario or SCENARIOS:
-            started = time.monotonic()
-            print(f"{name}: seed {asked.seed} ...", flush=True)
-            verdict = run_scenario(name, servers, Path(folder), asked.seed, full=asked.full)
-            print(f"{name}: exact in {time.monotonic() - started:.0f} s: {verdict}", flush=True)
+    faults = [fault for name in asked.row for fault in names[name]] or list(FAULTS)
+    lines = []
+    with bootstrap() as servers, tempfile.TemporaryDirectory() as temporary:
+        folder = asked.logs or Path(temporary)
+        for seed in asked.seed or [random.randrange(1_000_000)]:
+            for fault in faults:
+                line = _run(fault, servers, folder, seed, full=asked.full)
+                if line is None:
+                    return 1
+                lines.append(line)
+    if asked.report:
+        write(asked.report, lines, full=asked.full)
     return 0
+
+
+def _run(fault: Fault, servers: str, folder: Path, seed: int, *, full: bool) -> Line | None:
+    size = fault.full if full else fault.short
+    print(f"{fault.row:2} {fault.name}: seed {seed} ...", flush=True)
+    started = time.monotonic()
+    try:
+        with running(servers, folder, fault.name, seed=seed, size=size) as run:
+            verdict: Verdict = fault.scenario(run)
+    except (BrokenError, RuntimeError, TimeoutError) as error:
+        print(f"{fault.row:2} {fault.name}: NOT EXACT with seed {seed}: {error}", flush=True)
+        return None
+    seconds = time.monotonic() - started
+    print(f"{fault.row:2} {fault.name}: exact in {seconds:.0f} s: {verdict}", flush=True)
+    return Line(fault, seed, size, verdict, seconds)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,35 @@
-"""Whether what came out is what the oracle says: rows, totals, stats, dead letters; read as any consumer would.
+"""Whether what came out is what the oracle says: read as any consumer would, compared invariant by invariant.
 
-I1 every row and total equals the fold of the input; I2 nothing twice, nothing lost; I3 the last snapshot of every
-entity equals its row; I5 records consumed = sum of outcomes, dead letters included.
+I1 every row and every total equals the fold of the input up to the committed offset; I2 nothing is counted twice,
+nothing is lost; I3 per key, snapshot revisions grow, without gap within the newest N, and the last one is the row's;
+I4 a view's answer equals some prefix of the input (`watching.py`); I5 consumed = sum of outcomes, and every record
+that could not be folded is a dead letter with its place and its bytes.
 """
 
+import asyncio
 import json
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.settings import Settings
 from app.topology import topic_name
+from tables.domain import Domain
 from tables.players import PLAYERS
-from tests.chaos import oracle
-from tests.chaos.consume import latest, read_all
+from tests.chaos.consume import latest, read_all, read_raw
+from tests.chaos.expected import Expected
+from tests.oracle.difference import added, difference
 
-WIDTH = {"damage": 2, "weapon": 8, "day": 3}
+if TYPE_CHECKING:
+    from tests.oracle.interface import Raw
+
+WIDTH = {"damage": 2, "weapon": 8, "day": 3}  # fields of a players' cell that the oracle knows
+OUTCOMES = ("applied", "duplicate", "late", "invalid", "misrouted")
 
 
 class BrokenError(AssertionError):
@@ -28,158 +38,236 @@ class BrokenError(AssertionError):
 
 @dataclass
 class Verdict:
-    """What was compared."""
+    """What was compared, over all domains of a run.
 
-    records: int
-    rows: int
-    cells: int
-    snapshots: int
-    dead_letters: int
-    outcomes: dict[str, int]
+    Attributes:
+        views: answers of views that were compared with a prefix of the input.
+        refused: answers that said why there is none.
+        figures: what a scenario measured, by name.
+    """
 
+    records: int = 0
+    rows: int = 0
+    cells: int = 0
+    snapshots: int = 0
+    dead_letters: int = 0
+    views: int = 0
+    refused: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    figures: dict[str, str] = field(default_factory=dict)
 
-async def drained(settings: Settings, seconds: float) -> None:
-    """Wait until every record has been committed, and every owed snapshot published."""
-    deadline = time.monotonic() + seconds
-    source = await read_all(settings, topic_name(settings, PLAYERS, "events"))
-    ends = {tp.partition: (records[-1][0] + 1 if records else 0) for tp, records in source.items()}
-    while True:
-        totals = latest(await read_all(settings, topic_name(settings, PLAYERS, "totals")))
-        positions = {
-            tp.partition: json.loads(values.get(str(tp.partition).encode(), b'{"position":0}'))["position"]
-            for tp, values in totals.items()
-        }
-        if positions == ends and await _owed(settings) == 0:
-            return
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not drained within {seconds} s: committed {positions}, the topic ends at {ends}")
-
-
-async def _owed(settings: Settings) -> int:
-    changelog = latest(await read_all(settings, topic_name(settings, PLAYERS, "changelog")))
-    heads = (value for cells in changelog.values() for key, value in cells.items() if len(json.loads(key or b"")) == 1)
-    return sum(bool(cell[3]) for cell in map(_decode, heads) if isinstance(cell, list))
-
-
-def _decode(value: bytes) -> Any:
-    return msgspec.msgpack.decode(value[1:])
+    def __str__(self) -> str:
+        compared = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        said = [f"{value:,} {name.replace('_', ' ')}" for name, value in compared.items() if value]
+        said += [f"{name}: {value}" for name, value in self.figures.items()]
+        return ", ".join(said)
 
 
 def expect(what: str, key: object, found: object, wanted: object) -> None:
-    """Compare."""
+    """Compare.
+
+    Raises:
+        BrokenError: they differ.
+    """
     if found != wanted:
         raise BrokenError(f"{what}: {key!r} is {found!r}, wanted {wanted!r}")
 
 
-async def check(settings: Settings) -> Verdict:
-    """Compare everything with the oracle.
+async def check(settings: Settings, domains: Iterable[Domain] = (PLAYERS,)) -> Verdict:
+    """Compare everything that some domains have made with their oracles.
 
     Raises:
         BrokenError: the first invariant that does not hold.
     """
-    source = await read_all(settings, topic_name(settings, PLAYERS, "events"))
-    changelog = latest(await read_all(settings, topic_name(settings, PLAYERS, "changelog")))
-    totals = latest(await read_all(settings, topic_name(settings, PLAYERS, "totals")))
-    stats = latest(await read_all(settings, topic_name(settings, PLAYERS, "stats")))
-    letters = await read_all(settings, topic_name(settings, PLAYERS, "dead-letters"))
-    offsets = await _committed_offsets(settings)
-    revisions = await read_all(settings, topic_name(settings, PLAYERS, "stats"))
-    verdict = Verdict(sum(map(len, source.values())), 0, 0, 0, 0, {})
-    for (tp, records), cells, found_totals, snapshots, dead in zip(
-        source.items(), changelog.values(), totals.values(), stats.values(), letters.values(), strict=True
-    ):
-        expected = oracle.fold(records)
-        found = {tuple(json.loads(key or b"")): _decode(value) for key, value in cells.items()}
-        verdict.rows += _check_rows(expected, found)
-        verdict.cells += len(found)
-        expect("I1 group's offset", tp.partition, offsets.get(tp), records[-1][0] + 1 if records else offsets.get(tp))
-        _check_totals(tp.partition, expected, records, found_totals)
-        verdict.snapshots += _check_snapshots(expected, snapshots)
-        expect("I5 dead letters", tp.partition, [(k, v) for _, k, v in dead], [(k, v) for _, k, v in expected.dead])
-        verdict.dead_letters += len(dead)
-        for name, number in expected.outcomes.items():
-            verdict.outcomes[name] = verdict.outcomes.get(name, 0) + number
-    for partition, published in revisions.items():
-        _check_growth(partition.partition, published)
-    expect("I5 outcomes", "sum", sum(verdict.outcomes.values()), verdict.records)
+    verdict = Verdict()
+    offsets = await committed_offsets(settings)
+    for domain in domains:
+        expected = Expected(domain, await read_raw(settings, topic_name(settings, domain, "events")))
+        verdict.records += expected.records
+        for partition, end in expected.ends.items():
+            where = f"{domain.name}[{partition}]"
+            expect("I1 group's offset", where, offsets.get((topic_name(settings, domain, "events"), partition)), end)
+        await _check_rows(settings, domain, expected, verdict)
+        await _check_totals(settings, domain, expected, verdict)
+        await _check_letters(settings, domain, expected, verdict)
+        await _check_snapshots(settings, domain, expected, verdict)
+        await _check_ring(settings, domain, expected)
     return verdict
 
 
-async def _committed_offsets(settings: Settings) -> dict[TopicPartition, int]:
+async def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
+    """(topic, partition) -> what the installation's group has committed."""
     admin = AIOKafkaAdminClient(**settings.kafka())
     await admin.start()
     try:
         found = await admin.list_consumer_group_offsets(settings.application_id)
-        return {partition: committed.offset for partition, committed in found.items()}
+        return {(partition.topic, partition.partition): committed.offset for partition, committed in found.items()}
     finally:
         await admin.close()
 
 
-def _check_growth(partition: int, published: list[tuple[int, bytes | None, bytes | None]]) -> None:
-    """I3: what a reader of the stats topic sees of a key never goes back."""
-    newest: dict[bytes | None, int] = {}
-    for offset, key, value in published:
-        revision = json.loads(value)["revision"] if value else 0
-        before = newest.get(key, -1)
-        expect("I3 revisions grow", (partition, offset, key), max(before, revision), revision if value else before)
-        newest[key] = revision
+# -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def _check_rows(expected: oracle.Expected, found: dict[tuple[Any, ...], Any]) -> int:
-    heads = {key[0]: cell for key, cell in found.items() if len(key) == 1 and key[0] is not None}
-    expect("I1 players", "set", sorted(heads.keys() ^ expected.revisions.keys()), [])
-    for player, head in heads.items():
-        expect("I2 revision", player, head[0], expected.revisions[player])
-        expect("I1 last offset", player, head[1], expected.offsets[player])
-    kept = {key: cell for key, cell in found.items() if len(key) > 1 and key[1] != "source"}
-    expect("I1 cells", "set", sorted(kept.keys() ^ expected.cells.keys()), [])
-    for key, cell in kept.items():
-        expect("I1 cell", key, cell, expected.cells[key][: WIDTH[key[1]]])
-    return len(heads)
-
-
-def _check_totals(
-    partition: int, expected: oracle.Expected, records: list[Any], found: dict[bytes | None, bytes]
-) -> None:
-    if not records:
-        return
-    body = json.loads(found[str(partition).encode()])
-    expect("I1 position", partition, body["position"], records[-1][0] + 1)
-    for name in ("applied", "duplicate", "invalid", "misrouted", "late"):
-        expect("I5 outcome", (partition, name), body["outcomes"][name], expected.outcomes.get(name, 0))
-    damage = [cell for key, cell in expected.cells.items() if key[1] == "damage"]
-    weapon = [cell for key, cell in expected.cells.items() if key[1] == "weapon"]
-    wanted = {
-        "keys": len(expected.revisions),
-        "hits": sum(cell[0] for cell in damage),
-        "damage": sum(cell[1] for cell in damage),
-        "kills": sum(cell[0] for cell in weapon),
-        "knock_downs": sum(cell[2] for cell in weapon),
-        "groups": len({key[:4] for key in expected.cells if key[1] == "damage"}),
+async def _cells(settings: Settings, domain: Domain) -> dict[tuple[Any, ...], Any]:
+    """Every cell of a table as compaction leaves it: (entity, *name) -> what it holds."""
+    found = latest(await read_all(settings, topic_name(settings, domain, "changelog")))
+    return {
+        tuple(json.loads(key or b"")): msgspec.msgpack.decode(value[1:])
+        for cells in found.values()
+        for key, value in cells.items()
     }
-    for name, number in wanted.items():
-        expect("I1 total", (partition, name), body[name], number)
 
 
-def _check_snapshots(expected: oracle.Expected, snapshots: dict[bytes | None, bytes]) -> int:
-    sums: dict[str, list[int]] = {}
-    for key, cell in expected.cells.items():
-        if key[1] not in {"damage", "weapon"}:
-            continue
-        for class_ in ("all", key[-1]):
-            if class_ != "other":
-                line = sums.setdefault(f"{key[0]}/{class_}", [0, 0, 0])
-                if key[1] == "damage":
-                    line[0] += cell[0]
-                    line[1] += cell[1]
-                else:
-                    line[2] += cell[0]
-    bodies = {(key or b"").decode(): json.loads(value) for key, value in snapshots.items()}
-    expect("I3 snapshots", "set", sorted(bodies.keys() ^ sums.keys()), [])
-    for name, line in sums.items():
-        body = bodies[name]
-        found = [body["hits"], body["damage"], body["kills"]]
-        expect("I3 snapshot", name, found, [line[0], round(line[1] / 1_000_000, 4), line[2]])
-        if name.endswith("/all"):
-            expect("I3 revision", name, body["revision"], expected.revisions[body["player"]])
-    return len(bodies)
+async def _check_rows(settings: Settings, domain: Domain, expected: Expected, verdict: Verdict) -> None:
+    found = await _cells(settings, domain)
+    heads = {key[0].encode(): cell for key, cell in found.items() if len(key) == 1 and key[0] is not None}
+    expect(
+        f"I1 {domain.name}: rows that only one side has", "set", sorted(heads.keys() ^ expected.revisions.keys()), []
+    )
+    for key, head in heads.items():
+        expect(f"I2 {domain.name}: revision", key, head[0], expected.revisions[key])
+        expect(f"I1 {domain.name}: last offset", key, head[1], expected.offsets[key])
+    if expected.cells is not None:
+        kept = {key: cell for key, cell in found.items() if len(key) > 1 and key[1] in WIDTH}
+        expect("I1 cells that only one side has", "set", sorted(kept.keys() ^ expected.cells.keys())[:3], [])
+        for name, cell in kept.items():
+            expect("I1 cell", name, cell, expected.cells[name][: WIDTH[name[1]]])
+    verdict.rows += len(heads)
+    verdict.cells += len(found)
+
+
+# -- totals, outcomes, dead letters ------------------------------------------------------------------------------------
+
+
+async def _check_totals(settings: Settings, domain: Domain, expected: Expected, verdict: Verdict) -> None:
+    merged: dict[str, Any] = {}
+    for partition, body in (await totals_of(settings, domain)).items():
+        where = f"{domain.name}[{partition}]"
+        expect("I1 position", where, body["position"], expected.ends.get(partition, body["position"]))
+        expect("I5 applied", where, body["outcomes"]["applied"], expected.applied.get(partition, 0))
+        for name, value in body.items():
+            merged[name] = added(merged[name], value) if name in merged else value
+    counts = expected.oracle.outcomes()
+    for name in OUTCOMES:
+        expect(f"I5 {domain.name}: outcome", name, merged["outcomes"][name], counts.get(name, 0))
+    expect(f"I5 {domain.name}: consumed", "sum", sum(merged["outcomes"].values()), expected.records)
+    said = difference(merged, expected.oracle.totals(), "totals")
+    if said:
+        raise BrokenError(f"I1 {domain.name}: {said}")
+    verdict.outcomes.update(merged["outcomes"])
+
+
+async def totals_of(settings: Settings, domain: Domain) -> dict[int, dict[str, Any]]:
+    """Partition -> its latest totals; none where nothing was committed yet."""
+    found = latest(await read_all(settings, topic_name(settings, domain, "totals")))
+    return {
+        partition.partition: json.loads(values[str(partition.partition).encode()])
+        for partition, values in found.items()
+        if values
+    }
+
+
+async def _check_letters(settings: Settings, domain: Domain, expected: Expected, verdict: Verdict) -> None:
+    source = topic_name(settings, domain, "events")
+    letters = await read_raw(settings, topic_name(settings, domain, "dead-letters"))
+    found = [(record.partition, record.key, record.value) for record in letters]
+    wanted = [(record.partition, record.key, record.value) for record in expected.dead]
+    for number, (one, other) in enumerate(zip(found, wanted, strict=False)):
+        expect(f"I5 {domain.name}: dead letter", number, one, other)
+    expect(f"I5 {domain.name}: dead letters", "number", len(found), len(wanted))
+    for letter, record in zip(letters, expected.dead, strict=True):
+        headers = dict(letter.headers)
+        place = [headers.get(f"tidemark-{name}") for name in ("topic", "partition", "offset")]
+        expect(
+            f"I5 {domain.name}: dead letter's place", (letter.partition, letter.offset),
+            place, [source.encode(), b"%d" % record.partition, b"%d" % record.offset],
+        )  # fmt: skip
+        if not headers.get("tidemark-reason"):
+            raise BrokenError(f"I5 {domain.name}: the dead letter of {record} has no reason")
+    verdict.dead_letters += len(letters)
+
+
+# -- snapshots ---------------------------------------------------------------------------------------------------------
+
+
+async def _check_snapshots(settings: Settings, domain: Domain, expected: Expected, verdict: Verdict) -> None:
+    published = await read_all(settings, topic_name(settings, domain, "stats"))
+    _check_growth(domain, published)
+    found = {key or b"": json.loads(value) for values in latest(published).values() for key, value in values.items()}
+    wanted = expected.oracle.stats(time.time_ns() // 1_000_000)
+    unlike = sorted(found.keys() ^ wanted.keys())
+    expect(f"I3 {domain.name}: snapshots that only one side has", "set", unlike[:3], [])
+    for key, body in found.items():
+        said = difference(body, wanted[key], key.decode(errors="backslashreplace"))
+        if said:
+            raise BrokenError(f"I3 {domain.name}: snapshot: {said}")
+        if key in expected.revisions and "revision" in body:
+            expect(f"I3 {domain.name}: revision of the last snapshot", key, body["revision"], expected.revisions[key])
+    verdict.snapshots += len(found)
+
+
+def _check_growth(domain: Domain, published: Mapping[Any, list[tuple[int, bytes | None, bytes | None]]]) -> None:
+    """What a reader of the stats topic sees of a key never goes back, unless the row went in between."""
+    for partition, records in published.items():
+        newest: dict[bytes | None, int] = {}
+        for offset, key, value in records:
+            if value is None:
+                newest.pop(key, None)
+                continue
+            revision = json.loads(value).get("revision", 0)
+            if revision < newest.get(key, -1):
+                where = (partition.partition, offset, key)
+                raise BrokenError(f"I3 {domain.name}: revision of {where!r} is {revision} after {newest[key]}")
+            newest[key] = revision
+
+
+async def _check_ring(settings: Settings, domain: Domain, expected: Expected) -> None:
+    """The newest records of a ring are without gap, and what a reader gets is no more than its size."""
+    if domain.per_event is None:
+        return
+    ring = domain.per_event.ring
+    size = settings.options.get(ring.limit.name, ring.limit.default)
+    published = await read_all(settings, topic_name(settings, domain, ring.role))
+    for partition, values in latest(published).items():
+        found = sorted(json.loads(value)["revision"] for value in values.values())
+        last = expected.applied.get(partition.partition, 0)
+        wanted = list(range(max(1, last - size + 1), last + 1))
+        expect(f"I3 {domain.name}[{partition.partition}]: revisions of the ring", ring.role, found[-size:], wanted)
+        # Compaction leaves one record per slot: a reader that comes later gets no more than the newest ones.
+        expect(f"I3 {domain.name}[{partition.partition}]: slots of the ring", ring.role, len(values), len(wanted))
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------------
+
+
+async def drained(settings: Settings, seconds: float, domains: Iterable[Domain] = (PLAYERS,)) -> None:
+    """Wait until every record has been committed, and every owed snapshot published.
+
+    Raises:
+        TimeoutError: saying how far it has come.
+    """
+    deadline = time.monotonic() + seconds
+    for domain in domains:
+        ends = await ends_of(settings, domain)
+        while said := await _undone(settings, domain, ends):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{domain.name} is not drained within {seconds} s: {said}")
+            await asyncio.sleep(0.2)
+
+
+async def _undone(settings: Settings, domain: Domain, ends: Mapping[int, int]) -> str:
+    positions = {partition: body["position"] for partition, body in (await totals_of(settings, domain)).items()}
+    behind = {partition: end for partition, end in ends.items() if positions.get(partition, 0) < end}
+    if behind:
+        return f"committed {positions}, the topic ends at {ends}"
+    # All committed: now, and only now, it is worth while to look through the rows.
+    heads = (cell for key, cell in (await _cells(settings, domain)).items() if len(key) == 1 and key[0] is not None)
+    owed = sum(bool(head[3]) for head in heads)
+    return f"{owed} rows owe a snapshot" if owed else ""
+
+
+async def ends_of(settings: Settings, domain: Domain) -> dict[int, int]:
+    """Partition -> the offset after the last record of the source; nothing for one without records."""
+    records: list[Raw] = await read_raw(settings, topic_name(settings, domain, "events"))
+    return {record.partition: record.offset + 1 for record in records}

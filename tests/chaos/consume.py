@@ -3,12 +3,13 @@
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.settings import Settings
+from tests.oracle.interface import Raw
 
 Consumed = dict[TopicPartition, list[tuple[int, bytes | None, bytes | None]]]
 
 
-async def read_all(settings: Settings, topic: str) -> Consumed:
-    """(offset, key, value) of every committed record of a topic, by partition."""
+async def read_raw(settings: Settings, topic: str) -> list[Raw]:
+    """Every committed record of a topic, partition by partition, each in its order."""
     partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
     consumer = AIOKafkaConsumer(
         **settings.kafka(),
@@ -18,16 +19,24 @@ async def read_all(settings: Settings, topic: str) -> Consumed:
         max_partition_fetch_bytes=8 << 20,
     )
     await consumer.start()
-    found: Consumed = {partition: [] for partition in partitions}
+    found: list[Raw] = []
     try:
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
-            for partition, records in (await consumer.getmany(timeout_ms=200, max_records=50_000)).items():
-                found[partition] += [(record.offset, record.key, record.value) for record in records]
+            for at, records in (await consumer.getmany(timeout_ms=200, max_records=50_000)).items():
+                found += [Raw(at.partition, r.offset, r.key, r.value, r.timestamp, tuple(r.headers)) for r in records]
     finally:
         await consumer.stop()
+    return sorted(found, key=lambda record: record[:2])
+
+
+async def read_all(settings: Settings, topic: str) -> Consumed:
+    """(offset, key, value) of every committed record of a topic, by partition."""
+    found: Consumed = {TopicPartition(topic, number): [] for number in range(settings.partitions)}
+    for record in await read_raw(settings, topic):
+        found[TopicPartition(topic, record.partition)].append((record.offset, record.key, record.value))
     return found
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +18,18 @@ READY_LINE = "goes on at offset"
 class Worker:
     """One worker process with a log of its own; of all domains, unless some are named."""
 
-    def __init__(self, settings: Settings, log: Path, *domains: str, **variables: str) -> None:
-        command = [sys.executable, "-m", "tests.chaos.worker", *domains] if domains else COMMAND
+    def __init__(
+        self,
+        settings: Settings,
+        log: Path,
+        *domains: str,
+        program: Sequence[str] = ("tests.chaos.worker",),
+        **variables: str,
+    ) -> None:
+        command = [sys.executable, "-m", *program, *domains] if domains else COMMAND
         self.log = log
+        self.domains = domains
+        self.web_port = settings.web_port
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
         environment |= {
             "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,

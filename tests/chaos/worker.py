@@ -5,16 +5,28 @@ A scenario crashes at a step of an order; the partitions of domains that have no
 
 import asyncio
 import sys
+from collections.abc import Collection
 
+from app import failures
 from app.main import build
 from app.settings import load
 from app.worker import Worker, set_up_logging
 from tables import DOMAINS
 
-if __name__ == "__main__":
-    chosen = [domain for domain in DOMAINS if domain.name in sys.argv[1:]]
+
+def run(names: Collection[str]) -> int:
+    """Run a worker of these domains as `tidemark worker` does; returns its exit code."""
+    chosen = [domain for domain in DOMAINS if domain.name in names]
     settings = load()
     set_up_logging(settings)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    sys.exit(1 if Worker(build(settings, chosen), loop).run() else 0)
+    crash = Worker(build(settings, chosen), loop).run()
+    if crash is not None:
+        failures.crashed(crash, settings)
+    return 0
+
+
+if __name__ == "__main__":
+    with failures.exiting():
+        sys.exit(run(sys.argv[1:]))

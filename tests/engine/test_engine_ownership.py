@@ -11,6 +11,7 @@ from app.engine.owned import Owned, Slice, State
 from app.main import _faust_settings
 from app.settings import Settings
 from tables.players import PLAYERS
+from tests.web.installation import Member
 from tables.table import Table
 
 SETTINGS = Settings(bootstrap_servers="127.0.0.1:1", partitions=1)
@@ -48,11 +49,15 @@ def fold(owned: Owned, start: int, *offsets: int, epoch: int | None = None) -> N
 
 
 async def test_a_live_partition_serves_what_it_has_folded(engine: Engine) -> None:
-    """A view sees the row as of the last slice."""
+    """A view sees the row as of the last slice, as long as the group confirms that it is ours."""
+    engine.group = Member()
     fold(engine.owned[SOURCE, 0], 0, 0, 1)
     _, row = engine.row(PLAYERS, "ann")
     assert row is not None
     assert row.head.revision == 2
+    engine.group = Member(silent_seconds=engine.settings.session_timeout_seconds)
+    with pytest.raises(NotLiveError, match="confirms this worker no more"):
+        engine.row(PLAYERS, "ann")
 
 
 async def test_rows_of_a_revoked_partition_are_not_served(engine: Engine) -> None:

@@ -5,7 +5,7 @@ import pytest
 from app.engine.engine import Engine
 from app.engine.owned import State
 from app.web.worker import Worker
-from tables.views import View
+from tables.views import EntityView, TopView, TotalsView, View
 from tests.web.asking import VIEWS, name_of, path_of
 from tests.web.conftest import Client
 from tests.web.installation import Member
@@ -36,6 +36,22 @@ async def test_a_search_names_the_partitions_that_are_missing(client: Client, wo
     async with client.get("/api/v1/players") as answer:
         assert answer.status == 200
         assert (await answer.json())["missing_partitions"] == [1, 3]
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=name_of)
+async def test_a_view_is_refused_where_the_group_confirms_this_worker_no_more(
+    client: Client, worker: Worker, view: View
+) -> None:
+    """Rows that another worker may have changed by now are not shown; merged totals are, as they are read."""
+    worker.engine.group = Member(silent_seconds=worker.settings.session_timeout_seconds)
+    async with client.get(path_of(view)) as answer:
+        if isinstance(view, TopView | TotalsView):
+            assert answer.status == 200
+        elif isinstance(view, EntityView):
+            assert answer.status == 503
+            assert "confirms this worker no more" in (await answer.json())["error"]["message"]
+        else:
+            assert answer.status == 503 or (await answer.json())["missing_partitions"] == [0, 1, 2, 3]
 
 
 async def test_readiness_gives_its_reasons(client: Client, worker: Worker) -> None:

@@ -1,0 +1,76 @@
+"""What must have become of every record: a domain's oracle, asked before and after each one.
+
+The oracles know only the input topic. What they do not say themselves follows from how their counts move: which record
+is a dead letter, and how often, and by which record at last, each row has been changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tables.domain import Domain
+from tests.chaos.oracle import PlayersOracle
+from tests.oracle.assessments import AssessmentsOracle
+from tests.oracle.interface import Oracle, Raw
+from tests.oracle.projects import ProjectsOracle
+from tests.oracle.rollups import RollupsOracle
+from tests.oracle.tutors import TutorsOracle
+from tests.oracle.workers import WorkersOracle
+
+ORACLES: Mapping[str, type[Oracle]] = {
+    "assessments": AssessmentsOracle,
+    "players": PlayersOracle,
+    "workers": WorkersOracle,
+    "tutors": TutorsOracle,
+    "projects": ProjectsOracle,
+    "rollups": RollupsOracle,
+}
+DEAD = ("invalid", "misrouted")
+
+
+class Expected:
+    """The input of one domain, folded by its oracle.
+
+    Attributes:
+        revisions: key -> how many records have changed its row; nothing for a row that is gone.
+        offsets: key -> the offset of the last of those.
+        dead: the records that must be dead letters, in their order.
+        applied: partition -> how many records were applied.
+        ends: partition -> the offset after its last record; nothing for one without records.
+    """
+
+    def __init__(self, domain: Domain, records: Iterable[Raw]) -> None:
+        self.oracle = ORACLES[domain.name]()
+        self.revisions: dict[bytes, int] = {}
+        self.offsets: dict[bytes, int] = {}
+        self.dead: list[Raw] = []
+        self.applied: dict[int, int] = {}
+        self.ends: dict[int, int] = {}
+        self.records = 0
+        for record in records:
+            self._fold(record)
+
+    def _fold(self, record: Raw) -> None:
+        counts = self.oracle.outcomes()
+        applied, dead = counts.get("applied", 0), sum(counts.get(name, 0) for name in DEAD)
+        self.oracle.fold(record)
+        counts = self.oracle.outcomes()
+        self.records += 1
+        self.ends[record.partition] = record.offset + 1
+        if sum(counts.get(name, 0) for name in DEAD) > dead:
+            self.dead.append(record)
+        if counts.get("applied", 0) > applied and record.key is not None:
+            self.applied[record.partition] = self.applied.get(record.partition, 0) + 1
+            self._changed(record.key, record)
+
+    def _changed(self, key: bytes, record: Raw) -> None:
+        if record.value is None:  # a domain that applies a null takes the row away
+            self.revisions.pop(key, None)
+            self.offsets.pop(key, None)
+            return
+        self.revisions[key] = self.revisions.get(key, 0) + 1
+        self.offsets[key] = record.offset
+
+    @property
+    def cells(self) -> Mapping[tuple[str, ...], Any] | None:
+        """Every cell as the oracle has it, where it has cells."""
+        return self.oracle.cells if isinstance(self.oracle, PlayersOracle) else None

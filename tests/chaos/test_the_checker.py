@@ -1,0 +1,108 @@
+"""The checker is checked: an engine that lacks one thing is caught, by the invariant that the thing is for."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from app.engine.failpoints import ALL
+from app.topology import topic_name
+from tests.chaos.broken import BROKEN
+from tests.chaos.checker import BrokenError, committed_offsets, ends_of
+from tests.chaos.process import wait_for
+from tests.chaos.run import Run, Size, running
+from tests.chaos.scenarios.moving import is_stopped
+
+PLAYERS, ASSESSMENTS = ("players",), ("assessments",)
+SPOILT = {  # name -> domains, and how the message begins
+    "lost-cell": (PLAYERS, "I1 cells"),
+    "lost-offset": (PLAYERS, "I1 group's offset"),
+    "double-fold": (PLAYERS, "I2 players: revision"),
+    "skipped-record": (PLAYERS, "I1|I2"),
+    "skipped-dead-letter": (PLAYERS, "I5 players: dead letter"),
+    "snapshot-gap": (ASSESSMENTS, "I3 assessments"),
+    "lost-snapshot": (PLAYERS, "I3 players"),
+    "wrong-view": (PLAYERS, "I4 view"),
+    "old-view": (PLAYERS, "I4 view"),
+}
+
+
+def fold(run: Run) -> None:
+    """Fold some input, and compare."""
+    run.write()
+    run.finish(run.worker(), seconds=30)
+
+
+def fold_watched(run: Run) -> None:
+    """Fold some input, and then more about the same players, while their views are asked for; compare."""
+    run.write(seed=1)
+    worker = run.worker()
+    with run.watching():
+        worker.wait_live(run.partitions())
+        wait_for(lambda: run.answers() > len(run.players), 30, worker)
+        run.write(2 * run.events, seed=1)  # the same once more, and then as much again about the same players
+        run.drain(30)
+        asked = run.answers()
+        wait_for(lambda: run.answers() > asked + len(run.players), 30, worker)  # now that everything is durable
+    run.finish(worker)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", SPOILT)
+def test_an_engine_is_caught_that(name: str, kafka: str, tmp_path: Path) -> None:
+    """The message names the invariant that does not hold."""
+    domains, message = SPOILT[name]
+    with running(kafka, tmp_path, name, seed=1, size=Size(2_000, 1, domains)) as run:
+        run.program = ("tests.chaos.broken", name)
+        with pytest.raises(BrokenError, match=message):
+            (fold_watched if message.startswith("I4") else fold)(run)
+
+
+def revive(run: Run) -> None:
+    """A worker stops in the middle of a commit, another one takes over and folds all; then the first goes on."""
+    run.write()
+    first = run.worker(
+        "worker-0",
+        static=False,
+        TIDEMARK_FAILPOINT="commit.delivered:2:stop",
+        TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="60",
+    )
+    wait_for(lambda: is_stopped(first), 30, first)
+    second = run.worker("worker-1", static=False, TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="60")
+    second.wait_live(run.partitions(), 60)
+    # What is committed after a transaction that is open cannot be read yet; the group's offsets can.
+    wait_for(lambda: asyncio.run(all_committed(run)), 60, second)
+    first.process.send_signal(signal.SIGCONT)
+    first.wait_live(1)
+    run.finish(first, second, seconds=20)
+
+
+async def all_committed(run: Run) -> bool:
+    """Whether everything that was written is folded and committed."""
+    offsets = await committed_offsets(run.settings)
+    ends = {
+        (topic_name(run.settings, domain, "events"), partition): end
+        for domain in run.domains
+        for partition, end in (await ends_of(run.settings, domain)).items()
+    }
+    return all(offsets.get(place) == end for place, end in ends.items())
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_stale_write_is_refused_and_would_be_caught(kafka: str, tmp_path: Path, *, broken: bool) -> None:
+    """A worker that was stopped in the middle of a commit goes on: nothing happens, but where it was not fenced."""
+    with running(kafka, tmp_path, "stale-write", seed=1, size=Size(10_000)) as run:
+        if not broken:
+            revive(run)
+            return
+        run.program = ("tests.chaos.broken", "stale-write")
+        with pytest.raises((BrokenError, TimeoutError)):  # never drained: its positions went back
+            revive(run)
+
+
+def test_every_broken_engine_is_tried() -> None:
+    """None is forgotten."""
+    assert SPOILT.keys() | {"stale-write"} == BROKEN.keys()
+    assert "commit.delivered" in ALL
