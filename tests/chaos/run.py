@@ -15,7 +15,7 @@ from app.topology import topic_name
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.players import PLAYERS
-from tests.chaos.checker import Verdict, check, drained
+from tests.chaos.checker import Verdict, check, drained, settle
 from tests.chaos.consume import read_raw
 from tests.chaos.process import Worker
 from tests.chaos.produce import produce
@@ -162,17 +162,18 @@ class Run:
     def finish(self, *workers: Worker, seconds: float = 120) -> Verdict:
         """Wait until all is folded and published, stop these workers, and compare everything with the oracles."""
         self.drain(seconds)
+        settled = asyncio.run(settle(self.settings, self.domains))
         for worker in workers:
             worker.stop()
-        return self.check()
+        return self.check(settled=settled)
 
-    def check(self) -> Verdict:
-        """Compare everything with the oracles.
+    def check(self, *, settled: int = -1) -> Verdict:
+        """Compare everything with the oracles; see `tests.chaos.checker.check`.
 
         Raises:
             BrokenError: an invariant does not hold.
         """
-        verdict = asyncio.run(check(self.settings, self.domains))
+        verdict = asyncio.run(check(self.settings, self.domains, settled=settled))
         if self.watcher is not None:
             source = topic_name(self.settings, PLAYERS, "events")
             self.watcher.judge(asyncio.run(read_raw(self.settings, source)), verdict)

@@ -1,5 +1,6 @@
 """Workers that end: by SIGKILL at random moments, at every step of every order, and by SIGTERM, one after the other."""
 
+import re
 import time
 from statistics import median, quantiles
 
@@ -10,6 +11,7 @@ from tests.chaos.run import Run
 
 STOP_SECONDS = 10.0  # a worker commits what is done and leaves within so long
 PERCENT = 100
+RESTORED = re.compile(r"restored, (\d+) rows, in ([0-9.]+) s")
 
 
 def kill(run: Run) -> Verdict:
@@ -27,12 +29,17 @@ def kill(run: Run) -> Verdict:
             worker.kill()
         worker = run.worker()
         run.drain()
+    said = worker.log.read_text()  # of all workers of that name
+    restored = [float(seconds) for rows, seconds in RESTORED.findall(said) if int(rows)]
     run.note("restart to live", spread(restarts))
+    run.note("restore of a partition", spread(restored))
     return run.finish(worker)
 
 
 def spread(seconds: list[float]) -> str:
     """Median and 95th percentile."""
+    if not seconds:
+        return "none"
     if len(seconds) == 1:
         return f"{seconds[0]:.2f} s"
     high = quantiles(seconds, n=PERCENT, method="inclusive")[94]

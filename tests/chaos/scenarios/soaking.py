@@ -1,0 +1,173 @@
+"""Row 16: whatever else there is, in random order, for a long time, and one worker that lives through all of it."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import linear_regression, median
+from typing import NamedTuple
+
+from app.broker import Broker
+from tests.chaos.checker import Verdict
+from tests.chaos.process import Worker, wait_for
+from tests.chaos.proxy import Proxy
+from tests.chaos.run import Run
+from tests.chaos.scenarios.broker import READY_SECONDS, ask
+from tests.chaos.scenarios.network import FAULTS, proxied
+from tests.oracle.live import ask as view
+
+LOOK_SECONDS = 1.0
+WARM_SHARE = 0.3  # of the time, in which caches, allocators and rows grow to what they will be
+SEEDS = 3  # inputs that come again and again: players and sessions do not get more, so memory has no reason to grow
+MIB = 1024 * 1024
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+SLOPE_MIB_PER_MINUTE = 1.0  # beyond it 10 minutes would have grown the worker by a tenth
+MORE_FILES, MORE_TASKS = 10, 10  # than after the warm-up: connections that come and go with a fault
+JUDGED_MINUTES = 5.0  # a minute or two say nothing of a slope
+
+
+class Sample(NamedTuple):
+    """What a process holds at a moment."""
+
+    seconds: float
+    resident_bytes: int
+    files: int
+    tasks: int | None
+
+
+def soak(run: Run) -> Verdict:
+    """Kills, rebalances, zombies, outages of the broker and of the network, by chance from the seed."""
+    seeds = [run.rng.randrange(1_000) for _ in range(SEEDS)]
+    done: list[str] = []
+    with proxied(run) as (broker, between, survivor):
+        for seed in seeds:
+            run.write(seed=seed)
+        with run.watching(), _sampling(run, survivor) as samples:
+            faults = Faults(run, broker, between)
+            end = time.monotonic() + run.size.seconds
+            while time.monotonic() < end:
+                name = run.rng.choice(sorted(faults.by_name))
+                faults.by_name[name]()
+                done.append(name)
+                run.write(run.rng.randrange(run.events // 10, run.events), seed=run.rng.choice(seeds))
+                wait_for(lambda: ask(survivor.web_port, "ready")[0] == 200, READY_SECONDS, survivor)
+            run.drain(180)
+        run.note("faults", ", ".join(f"{name} {done.count(name)}" for name in sorted(set(done))))
+        judge(run, samples)
+        return run.finish(survivor)
+
+
+class Faults:
+    """What a soak is made of; the survivor is the worker that is never killed."""
+
+    def __init__(self, run: Run, broker: Broker, between: Proxy) -> None:
+        self._run = run
+        self._broker = broker
+        self._between = between
+        self.by_name: dict[str, Callable[[], None]] = {
+            "kill of another worker": self._kill,
+            "join and leave": self._join,
+            "zombie": self._zombie,
+            "broker killed": self._broker_killed,
+            "broker stopped": self._broker_stopped,
+            "network": self._network,
+        }
+
+    def _other(self) -> Worker:
+        address = f"127.0.0.1:{self._between.port}"
+        other = self._run.worker("worker-1", static=False, KAFKA_BOOTSTRAP_SERVERS=address)
+        other.wait_live(1, READY_SECONDS)
+        return other
+
+    def _kill(self) -> None:
+        other = self._other()
+        time.sleep(self._run.rng.uniform(0, 1))  # into the middle of whatever it does
+        other.kill()
+
+    def _join(self) -> None:
+        self._other().stop(READY_SECONDS)
+
+    def _zombie(self) -> None:
+        other = self._other()
+        other.process.send_signal(signal.SIGSTOP)
+        time.sleep(self._run.settings.session_timeout_seconds + 1)  # the fault is to last longer than that
+        other.process.send_signal(signal.SIGCONT)
+        other.stop(READY_SECONDS)
+
+    def _broker_killed(self) -> None:
+        os.kill(self._broker.java_pid, signal.SIGKILL)
+        self._broker.restart()
+
+    def _broker_stopped(self) -> None:
+        os.kill(self._broker.java_pid, signal.SIGSTOP)
+        time.sleep(self._run.rng.uniform(2, 12))  # shorter and longer than a session timeout
+        os.kill(self._broker.java_pid, signal.SIGCONT)
+
+    def _network(self) -> None:
+        FAULTS[self._run.rng.choice(sorted(FAULTS))](self._between)
+        time.sleep(self._run.rng.uniform(0.5, 5))  # a fault lasts
+        self._between.heal()
+        self._between.cut()
+
+
+@contextmanager
+def _sampling(run: Run, worker: Worker) -> Iterator[list[Sample]]:
+    """Look at a worker once a second while the block runs."""
+    samples: list[Sample] = []
+    end = threading.Event()
+
+    def look() -> None:
+        while not end.wait(LOOK_SECONDS):
+            samples.append(sample(run, worker))
+
+    thread = threading.Thread(target=look, name="sampling")
+    thread.start()
+    try:
+        yield samples
+    finally:
+        end.set()
+        thread.join()
+
+
+def sample(run: Run, worker: Worker) -> Sample:
+    """Resident memory and open files from the kernel, asyncio tasks from the worker's status; None: no answer."""
+    process = Path(f"/proc/{worker.process.pid}")
+    pages = int((process / "statm").read_text().split()[1])
+    files = len(list((process / "fd").iterdir()))
+    status = view(run.settings.model_copy(update={"web_port": worker.web_port}), "/api/v1/status")
+    own = [one["tasks"] for one in status.get("workers", ()) if one["url"] == status["worker"]]
+    return Sample(time.monotonic(), pages * PAGE_BYTES, files, own[0] if own else None)
+
+
+def judge(run: Run, samples: list[Sample]) -> None:
+    """Note the figures of the time after the warm-up.
+
+    Raises:
+        AssertionError: memory, files or tasks have grown.
+    """
+    first = samples[0].seconds
+    whole = samples[-1].seconds - first
+    warm = [one for one in samples if one.seconds - first > WARM_SHARE * whole]
+    minutes = [(one.seconds - first) / 60 for one in warm]
+    slope = linear_regression(minutes, [one.resident_bytes / MIB for one in warm]).slope
+    third = len(warm) // 3
+    files = _thirds([one.files for one in warm], third)
+    tasks = _thirds([one.tasks for one in warm if one.tasks is not None], third)
+    run.note("resident memory", f"{warm[0].resident_bytes / MIB:.0f} to {warm[-1].resident_bytes / MIB:.0f} MiB")
+    run.note("memory slope", f"{slope:+.2f} MiB per minute over {minutes[-1] - minutes[0]:.1f} minutes")
+    run.note("open files", f"{files[0]:.0f} to {files[1]:.0f}")
+    run.note("tasks", f"{tasks[0]:.0f} to {tasks[1]:.0f}")
+    if minutes[-1] - minutes[0] < JUDGED_MINUTES:
+        return
+    if slope > SLOPE_MIB_PER_MINUTE:
+        raise AssertionError(f"resident memory grows by {slope:.2f} MiB per minute")
+    if files[1] > files[0] + MORE_FILES or tasks[1] > tasks[0] + MORE_TASKS:
+        raise AssertionError(f"open files {files[0]} -> {files[1]}, tasks {tasks[0]} -> {tasks[1]}")
+
+
+def _thirds(values: list[int], third: int) -> tuple[float, float]:
+    """The medians of the first and of the last third: during a fault some are closed, or waiting."""
+    return median(values[:third]), median(values[-third:])

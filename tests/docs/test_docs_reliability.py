@@ -1,0 +1,30 @@
+"""What docs/reliability.md names as its witnesses exists, and the matrix has all of its rows."""
+
+import re
+
+import pytest
+
+from tests.chaos.catalogue import FAULTS
+from tests.docs.pages import ROOT
+
+TEXT = (ROOT / "docs" / "reliability.md").read_text()
+FILES = sorted(set(re.findall(r"`((?:tests|app)/[\w/.]+\.py)`", TEXT)))
+RUNS = sorted({name for names in re.findall(r"`python -m tests\.chaos ([\w -]+)`", TEXT) for name in names.split()})
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_that_is_named_exists(path: str) -> None:
+    """Else a promise would rest on nothing."""
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_scenario_that_is_named_exists(name: str) -> None:
+    """On the command line as it stands there."""
+    assert name in {fault.name for fault in FAULTS}
+
+
+def test_the_matrix_has_all_of_its_rows() -> None:
+    """Sixteen; and scenarios have names of their own."""
+    assert {fault.row for fault in FAULTS} == set(range(1, 17))
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
