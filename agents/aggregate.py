@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from agents.deadletter import dead_letter
+from agents.deadletter import dead_letter, original_of
 from agents.emit import publish_event, schedule
 from agents.task import FoldError, Record, Task
 from tables.event import FUTURE_MS, Outcome
-from tables.fold import APPLIED, fold
+from tables.fold import APPLIED, fold, fold_resent
 
 NO_TIMESTAMP = -1  # of a record, on the wire: some producers set none
 
@@ -63,7 +63,11 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa:
                 continue
         # 3 fold (4 retain happens where a row is inserted)
         try:
-            outcome = fold(table, key, event, at, record.offset)  # type: ignore[arg-type] # routed: not null
+            outcome = (
+                _fold_with_headers(task, record, event, at)
+                if record.headers  # few records have any
+                else fold(table, key, event, at, record.offset)  # type: ignore[arg-type] # routed: not null
+            )
             outcomes[outcome] += 1
             if per_event is not None and outcome is APPLIED:
                 publish_event(task, per_event, rows.get(key) or row)  # type: ignore[arg-type] # the one that went
@@ -73,6 +77,19 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa:
         task.position = records[-1].offset + 1
         table.totals_changed = True
         schedule(task, now)
+
+
+def _fold_with_headers(task: Task, record: Record, event: Any, at: int) -> Outcome:
+    """Fold a routed record, one of whose headers may say that it is a resent dead letter."""
+    key: bytes = record.key  # type: ignore[assignment] # routed: not null
+    try:
+        original = original_of(task, record)
+    except ValueError as error:
+        dead_letter(task, record, Outcome.INVALID, str(error))
+        return Outcome.INVALID
+    if original is None:
+        return fold(task.table, key, event, at, record.offset)
+    return fold_resent(task.table, key, event, at, record.offset, original)
 
 
 def _wrong_time(at: int, *, own: bool) -> str:

@@ -210,7 +210,7 @@ def take(task: Task, now: int) -> Commit:
             task.outgoing.append(Outgoing("totals", f"{task.partition}/{name}".encode(), body(task)))
             for each in kept.values():
                 each.changed = False
-    outgoing, task.outgoing = task.outgoing, []
+    outgoing, task.outgoing, task.letters_bytes = task.outgoing, [], 0
     return Commit(task.position, cells, outgoing)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from agents.emit import await_dues, schedule
 from agents.task import Record, Task
 
+LONG_AGO_MS = -(10**9) * 1000  # what was owed by then is due at once
+
 
 class Restore:
     """The changelog of one partition being read. Call `read` with its records in order, then `finish`."""
@@ -40,4 +42,4 @@ class Restore:
         self.cells = {}
         await_dues(task, task.table.rows.values())
         # Snapshots that were owed when the former owner stopped have waited long enough.
-        schedule(task, -(10**9) * 1000)
+        schedule(task, LONG_AGO_MS)

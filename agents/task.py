@@ -74,6 +74,7 @@ class Task:
         others: the other partitions' totals, merged; None while they are not known.
         owes: the last tick has left something due to the next one, which is to come at once.
         demanded: somebody has asked for the periodic record out of turn.
+        letters_bytes: the size of the dead letters among `outgoing`, which strangers decide about.
     """
 
     domain: Domain
@@ -90,11 +91,18 @@ class Task:
     others: Callable[[], Any] = lambda: None
     owes: bool = False
     demanded: bool = False
+    letters_bytes: int = 0
 
     def __post_init__(self) -> None:
         # Once per task: msgspec compiles the types when a decoder is made.
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self.domain.event).decode
         self.delay_ms = round(self.table.options[self.domain.delay.name] * 1000)
+
+    @property
+    def waiting(self) -> int:
+        """Changed rows, tombstones and outgoing records that wait for the next commit: some hundred bytes each."""
+        table = self.table
+        return len(table.dirty) + table.tombstones + len(table.buried) + len(self.outgoing)
 
     @property
     def position(self) -> int:

@@ -18,6 +18,10 @@ COMMANDS = {
     "history": "app.history.commands:history",
     "watch": "app.watch.commands:watch",
     "verify": "app.verify.commands:verify",
+    "deadletters": "app.deadletters.commands:deadletters",
+    "doctor": "app.doctor.commands:doctor",
+    "reset": "app.repair.commands:reset",
+    "replay": "app.repair.commands:replay",
     "broker": "app.broker.commands:broker",
 }
 

@@ -4,8 +4,6 @@ import asyncio
 import atexit
 import gc
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +32,8 @@ FETCH_BYTES = 4 * 1024 * 1024  # per partition and fetch
 # Every record is an object that Python's collector of cycles looks at, and none is part of a cycle: at its default (a
 # look every 700 new objects) it costs as much as parsing. Cycles are still found, some milliseconds of work later.
 COLLECT_AFTER = 50_000, 20, 100
+REQUEST_SECONDS = 30.0  # as Java's clients have it; Faust would wait 90 s
+ROOM_SECONDS = 0.01  # between two looks whether a commit has made room; it takes some ten of them
 QUEUED_FETCHES = 2  # between the transport and an agent: enough that neither waits for the other
 
 
@@ -49,6 +49,9 @@ class App(faust.App):  # type: ignore[misc]
         """Whether partitions are on the move."""
         return bool(self.rebalancing)
 
+    def _create_directories(self) -> None:
+        """None: the engine keeps nothing on disk, and a worker runs where nothing can be written at all."""
+
     async def on_start(self) -> None:
         """Refuse to start on topics that are not as they have to be."""
         gc.set_threshold(*COLLECT_AFTER)
@@ -56,6 +59,7 @@ class App(faust.App):  # type: ignore[misc]
             log.warning("%s", line)
         await topology.verify(self.settings_of_tidemark, self.engine.domains.values())
         await self.engine.offsets.start()
+        self.add_future(self.engine.watch())  # a task would begin with the first assignment: too late, if none comes
         await super().on_start()
 
 
@@ -76,6 +80,7 @@ def build(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> App:
     app.settings_of_tidemark = settings
     app.engine = Engine(settings, domains)
     app.engine.group = app.consumer
+    app.engine.ask_group = app.consumer.get_over
     app.engine.crash = app.crash
     app.totals = TotalsReader(settings, domains)
     app.engine.others = app.totals.others
@@ -85,7 +90,7 @@ def build(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> App:
         topic = app.topic(source, schema=transport.SliceSchema(), key_type=bytes, value_type=bytes)
         app.agent(topic, name=f"{domain.name}")(_fold)
     app.task(app.totals.run)
-    app.task(app.engine.watch)
+    app.task(app.engine.standby.run)
     return app
 
 
@@ -93,6 +98,8 @@ async def _fold(stream: Any) -> None:
     """The agent of every domain: fold slice after slice; between two, whoever else waits has a turn."""
     async for event in stream.events():
         for slice_ in event.value:
+            while slice_.may_wait:  # noqa: ASYNC110 - commits of any partition, and losses of it, may end it
+                await asyncio.sleep(ROOM_SECONDS)
             slice_.fold()
             await asyncio.sleep(0)
 
@@ -103,13 +110,13 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "broker": [URL(f"{transport.SCHEME}://{server}") for server in servers],
         "broker_credentials": _credentials(settings),
         "store": "memory://",
-        "datadir": Path(tempfile.gettempdir()) / f"tidemark-{os.getuid()}",  # Faust wants one; the engine keeps nothing
+        "datadir": Path("/nonexistent/tidemark"),  # Faust wants a name; see `_create_directories`
         "version": 1,
         "topic_partitions": settings.partitions,
         "topic_replication_factor": settings.replication,
         "topic_disable_leader": True,
         "topic_allow_declare": False,
-        "table_standby_replicas": 0,
+        "table_standby_replicas": settings.standbys,
         "broker_commit_interval": 1.0,  # only clears Faust's own acknowledgements
         "broker_max_poll_records": MAX_POLL_RECORDS,
         "consumer_max_fetch_size": FETCH_BYTES,
@@ -118,6 +125,8 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "broker_session_timeout": settings.session_timeout_seconds,
         "broker_heartbeat_interval": settings.session_timeout_seconds / 6,
         "broker_rebalance_timeout": settings.session_timeout_seconds * 2,
+        # A connection without an answer for so long is given up. JoinGroup is answered when the rebalance is over.
+        "broker_request_timeout": max(REQUEST_SECONDS, settings.session_timeout_seconds * 2 + 5),
         # aiokafka leaves the group when nothing has been fetched for so long, and does not come back by itself: a spare
         # worker fetches nothing. (It is not sent to the broker: JoinGroup carries the rebalance timeout.)
         "broker_max_poll_interval": 1e9,

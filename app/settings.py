@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     instance_id: str = Field(
         "", description="Static membership (group.instance.id): a restart within the session timeout moves nothing."
     )
+    standbys: int = Field(
+        0, ge=0, le=3, description="Warm copies of each partition, in other workers' memory: 1 for failover at once."
+    )
     key_limit: Annotated[int | None, BeforeValidator(_empty_is_none)] = Field(
         None,
         ge=0,

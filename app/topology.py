@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from app.settings import Settings
 from tables.domain import Domain
@@ -18,6 +18,9 @@ LISTED_SECONDS = 30  # until brokers list what the controller has created or alt
 TOPICS_OWN = 1  # the source of a setting that was made for the topic itself (DYNAMIC_TOPIC_CONFIG)
 # A dead letter is the original record plus our headers (at most 1 kB), so its topic takes more than a source's 1 MiB.
 DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
+
+# A worker's batches are at most 512 KiB (`app.engine.producer`); with room for one record that is a batch of its own.
+WRITTEN_LEAST_BYTES = 640 * 1024
 
 # The active segment is never compacted, and a worker reads all of it at its start: at Kafka's 1 GiB a busy changelog
 # would keep a gigabyte of cells that are long out of date. Kafka Streams rolls its own at 50 MiB.
@@ -33,7 +36,8 @@ class TopologyError(RuntimeError):
 class Topic:
     """A topic as it has to be.
 
-    `config` holds what is verified; `initial` what a new topic begins with and its owner may change.
+    `config` holds what is verified; `initial` what a new topic begins with and its owner may change; `least` numbers
+    that may be greater.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Topic:
     config: tuple[tuple[str, str], ...]
     about: str
     initial: tuple[tuple[str, str], ...] = ()
+    least: tuple[tuple[str, str], ...] = ()
 
 
 def topic_name(settings: Settings, domain: Domain, role: str) -> str:
@@ -73,6 +78,7 @@ def topics_of(settings: Settings, domain: Domain) -> list[Topic]:
             config,
             about,
             initial=SMALL_SEGMENTS if config is COMPACT else (),
+            least=() if role in {"events", "dead-letters"} else (("max.message.bytes", str(WRITTEN_LEAST_BYTES)),),
         )
         for role, (config, about) in wanted.items()
     ]
@@ -140,9 +146,13 @@ async def alter(settings: Settings, domains: Iterable[Domain]) -> dict[str, list
 
 async def _alter(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
     # This request sets all of a topic's own settings: those that it leaves out fall back to the brokers' defaults.
-    own = await _own_configs(admin, topics)
+    own, configs = await _own_configs(admin, topics), await _configs(admin, topics)
+    wanted = {
+        topic.name: dict(topic.config) | {name: value for name, _, value in _changed(topic, configs)}
+        for topic in topics
+    }
     responses = await admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, t.name, own[t.name] | dict(t.config)) for t in topics]
+        [ConfigResource(ConfigResourceType.TOPIC, t.name, own[t.name] | wanted[t.name]) for t in topics]
     )
     for code, message, _, name in (resource for response in responses for resource in response.resources):
         if code:
@@ -174,7 +184,9 @@ async def _existing(admin: AIOKafkaAdminClient, settings: Settings, domains: Ite
 def _changed(topic: Topic, configs: dict[str, dict[str, str]]) -> list[tuple[str, str | None, str]]:
     """The settings that are not as they have to be: (name, found, wanted)."""
     found = configs[topic.name]
-    return [(name, found.get(name), wanted) for name, wanted in topic.config if found.get(name) != wanted]
+    different = [(name, found.get(name), wanted) for name, wanted in topic.config if found.get(name) != wanted]
+    too_low = [(name, found.get(name), least) for name, least in topic.least if int(found.get(name) or 0) < int(least)]
+    return different + too_low
 
 
 async def _wait_until_listed(admin: AIOKafkaAdminClient, names: list[str]) -> None:
@@ -188,6 +200,7 @@ async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     """What is wrong with the topics: one line each, with what was found, what is wanted and the remedy."""
     async with _admin(settings) as admin:
         found = await _existing(admin, settings, domains)
+        await _check_visible(admin, [topic.name for topic in topology(settings, domains) if topic not in found])
         lines = [
             f"topic {topic.name} does not exist; create it with: tidemark topics create"
             for topic in topology(settings, domains)
@@ -201,11 +214,24 @@ async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
         return lines
 
 
+async def _check_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Brokers do not list topics that they hide from this user; asked by name, they say so.
+
+    Raises:
+        TopicAuthorizationFailedError: naming those topics.
+    """
+    described = await admin.describe_topics(names) if names else []
+    hidden = {topic["topic"] for topic in described if topic["error_code"] == TopicAuthorizationFailedError.errno}
+    if hidden:
+        raise TopicAuthorizationFailedError(hidden)
+
+
 async def _configs(admin: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, dict[str, str]]:
     if not topics:
         return {}
     resources = [
-        ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(dict(topic.config), "")) for topic in topics
+        ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(dict(topic.config + topic.least), ""))
+        for topic in topics
     ]
     responses = await admin.describe_configs(resources)
     return {

@@ -63,7 +63,8 @@ def worker(*, until_eof: bool) -> None:
     SIGTERM and Ctrl-C stop it gracefully: what is folded is committed. Several workers share the partitions; each needs
     a TIDEMARK_WEB_PORT of its own.
 
-    Exit code 0: it was stopped; 1: it crashed, and why; 2: a setting or a topic is wrong; 3: no Kafka answers.
+    Exit code 0: it was stopped; 1: it crashed, and why; 2: a setting or a topic is wrong, or Kafka refuses
+    access; starting it again mends nothing; 3: no Kafka answers at the start. Once it runs it waits for Kafka.
 
     \b
     Examples:
@@ -79,7 +80,7 @@ def worker(*, until_eof: bool) -> None:
         set_up_logging(kafka.settings)
         crash = _run(kafka.settings, until_eof=until_eof)
     if crash is not None:
-        failures.fail(f"the worker has crashed: {type(crash).__name__}: {crash}")
+        failures.crashed(crash, kafka.settings)
 
 
 def _run(settings: Settings, *, until_eof: bool) -> BaseException | None:
@@ -111,9 +112,19 @@ def _stop_at_eof() -> None:
     os._exit(failures.FAILED)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line says what no other does; one without a traceback is spared the words `NoneType: None`."""
+    if record.exc_info is not None and record.exc_info[0] is None:
+        record.exc_info = None
+    # Of a crash the engine has told, or a traceback, and the last line of all does.
+    return not record.getMessage().startswith(("[^-App]: Crashed reason=", "[^Worker]: We experienced a crash!"))
+
+
 def set_up_logging(settings: Settings) -> None:
     """Ours at the level that the settings say, everyone else's from WARNING on, to standard error."""
-    handler = {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
+    handler = {
+        "class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr", "filters": [_is_news]
+    }  # fmt: skip
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
@@ -125,6 +136,8 @@ def set_up_logging(settings: Settings) -> None:
             # It logs an ERROR for every attempt to reach a broker that is away: hundreds per second. The engine says it
             # once, and once more when the broker is back.
             "aiokafka": {"level": "WARNING" if settings.log_level == "debug" else "CRITICAL"},
+            # A traceback for every request that is no HTTP, which anybody can send. What handlers raise is ours to log.
+            "aiohttp.server": {"level": "WARNING" if settings.log_level == "debug" else "CRITICAL"},
         },
     }
     logging.config.dictConfig(config)

@@ -4,7 +4,8 @@
 
 - What a domain is: `domain.py` (the declaration), `emission.py`, `retention.py`, `recent.py`, `totals.py`, `views.py`,
   `option.py`
-- What happens to an event: `event.py`, `fold.py`, `dedupe.py`; where it is kept: `table.py`, `row.py`, `top.py`
+- What happens to an event: `event.py`, `fold.py`, `dedupe.py`, `resent.py`; where it is kept: `table.py`, `row.py`,
+  `top.py`, and record by record `cells.py`
 - The domains, and what was long enough to stand beside them: `assessments.py`; `players.py` (`weapons.py`);
   `workers.py` (`jobs.py`, `throughput.py`, `sketch.py`, `periods.py`); `tutors.py` (`tutor_events.py`, `windows.py`,
   `tiers.py`); `projects.py`; `rollups.py` (`picks.py`, `weeks.py`)

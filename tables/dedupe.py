@@ -5,6 +5,9 @@ that carries a source and a sequence is a duplicate when its sequence is not abo
 remembers its most recent sources, `SOURCES` of them; a source that it has forgotten counts as new.
 
 An event that carries an id is a duplicate when its id is among the row's last ones (`LastIds`).
+
+A resent dead letter comes after later events of its source, and it was never folded: the last sequence does not speak
+of it (`tables/resent.py` has what does). An id that is remembered does: whoever has sent it, it was folded.
 """
 
 from hashlib import blake2b
@@ -30,7 +33,9 @@ class Seen(Cell):
 
 
 def is_duplicate(row: Row, source: str, sequence: int) -> bool:
-    """Whether the row has folded this event already."""
+    """Whether the row has folded this event already. Of a resent dead letter only its original can tell."""
+    if row.table.resent:
+        return False
     head: SourceHead = row.head
     if head.source == source:
         return sequence <= head.sequence
@@ -39,18 +44,24 @@ def is_duplicate(row: Row, source: str, sequence: int) -> bool:
 
 
 def remember(row: Row, source: str, sequence: int) -> None:
-    """Note an event as folded. The caller has asked `is_duplicate` and touches the head."""
+    """Note an event as folded. The caller has asked `is_duplicate` and touches the head.
+
+    The last sequence of a source never falls: that of a resent dead letter may be below it.
+    """
     head: SourceHead = row.head
+    last = head.sequence
     if head.source != source:
         if head.source:
-            seen = row.cell((KIND, head.source), lambda: Seen(-1, -1))
-            seen.sequence, seen.revision = head.sequence, head.revision
-        if (KIND, source) in row.cells:
+            at_hand = row.cell((KIND, head.source), lambda: Seen(-1, -1))
+            at_hand.sequence, at_hand.revision = head.sequence, head.revision
+        seen = row.cells.get((KIND, source))
+        if seen is not None:
             row.drop((KIND, source))  # it takes the place of the one that was at hand: there are no more than before
         else:
             forget_oldest(row)
         head.source = source
-    head.sequence = sequence
+        last = -1 if seen is None else seen.sequence
+    head.sequence = max(last, sequence)
 
 
 def forget_oldest(row: Row, limit: int = SOURCES) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 DAY_MS = 86_400_000  # 24 x 60 x 60 x 1000
+LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: no calendar goes further
 FUTURE_MS = DAY_MS  # an event more than a day ahead of now is a broken clock, not news
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tables.event import REMOVED, Outcome
+from tables.resent import Original
 from tables.row import HEAD, Row
 from tables.table import Table
 
@@ -56,4 +57,34 @@ def fold(table: Table, key: bytes, event: Any, at: int, offset: int) -> Outcome:
     if head.pending and not row.scheduled:
         row.scheduled = True
         table.pending.append(row)
+    return outcome
+
+
+def fold_resent(table: Table, key: bytes, event: Any, at: int, offset: int, original: Original) -> Outcome:
+    """Fold the event of a dead letter that was resent. It counts once, however often it is resent.
+
+    It is recognised by its original alone: rules that go by a source's last sequence see `table.resent` and let it
+    pass. Once its event is in the row (APPLIED, or by the domain's own rules a DUPLICATE) the original is remembered.
+
+    Args:
+        table: as for `fold`, like the other arguments.
+        key: of the record, mended or not.
+        event: of the record, mended or not.
+        at: the event's time.
+        offset: that of the resent record.
+        original: the place of the record that became a dead letter.
+
+    Returns:
+        As `fold`; also LATE where originals as old as this one are forgotten.
+    """
+    known = table.originals.recognised(original)
+    if known is not None:
+        return known
+    table.resent = True
+    try:
+        outcome = fold(table, key, event, at, offset)
+    finally:
+        table.resent = False
+    if outcome in {APPLIED, Outcome.DUPLICATE}:
+        table.originals.remember(original)
     return outcome

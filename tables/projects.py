@@ -115,11 +115,16 @@ class ProjectsTotals(Totals):
 # -- the fold ----------------------------------------------------------------------------------------------------------
 
 
-def reduce(row: Row, event: Upserted | Deleted, _at: int, totals: ProjectsTotals) -> Outcome | Removed:
-    """What an event says takes the place of what was known. An upsert that says nothing new is a DUPLICATE."""
+def reduce(row: Row, event: Upserted | Deleted, at: int, totals: ProjectsTotals) -> Outcome | Removed:
+    """What an event says takes the place of what was known. An upsert that says nothing new is a DUPLICATE.
+
+    Events come in their order, but for a resent dead letter: LATE where the project has changed since it was sent.
+    """
+    head: ProjectHead = row.head
+    if row.table.resent and at < head.at:
+        return Outcome.LATE
     if isinstance(event, Deleted):
         return REMOVED
-    head: ProjectHead = row.head
     project = Project(
         event.name,
         event.status,

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import msgspec
 from sortedcontainers import SortedKeyList
 
-from tables.domain import Domain
+from tables.domain import Domain, Top
 from tables.option import Options
 from tables.recent import sightings
+from tables.resent import Originals
 from tables.retention import FirstOut, Newest, surplus
 from tables.row import HEAD, CellName, Row
 from tables.top import TopList
 
 TOTALS_KEY = b"[null]"  # no entity is null, so this key is nobody's row
-_MARK = b'[null,"'  # the beginning of a mark's key
+MARK = b'[null,"'  # the beginning of a mark's key
 
 
 class Change(NamedTuple):
@@ -27,7 +28,14 @@ class Change(NamedTuple):
 
 
 class CorruptCellError(ValueError):
-    """A changelog record that is not a cell of this domain, in a format that this version knows."""
+    """A changelog record that is not a cell of this domain, in a format that this version knows.
+
+    `key`: of the record at fault, as far as there is one (a record may have none).
+    """
+
+    def __init__(self, message: str, key: bytes | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class UnwritableRowError(ValueError):
@@ -60,6 +68,8 @@ class Table:
         self.totals: Any = domain.totals()
         self.totals_changed = False
         self.marks: dict[str, int] = {}  # what the partition has to remember beside its rows and totals
+        self.originals = Originals(self)
+        self.resent = False  # whether the event at hand is a resent dead letter's
         self.tops = {top.name: TopList() for top in domain.tops}
         self.recents = sightings(domain.recents)
         self.names = SortedKeyList(key=lambda name: (name.casefold(), name)) if domain.searchable else None
@@ -77,6 +87,7 @@ class Table:
         self.buried: list[tuple[str, tuple[str, ...]]] = []  # entities put away whose stats are not yet, with suffixes
         self._tombstones: list[Change] = []
         self._marked: list[str] = []
+        self._noted: list[str] = []
 
     def share(self, limit: int) -> int:
         """This partition's share of a limit on all partitions together; the remainder is the first ones'.
@@ -91,10 +102,20 @@ class Table:
             self.marks[name] = value
             self._marked.append(name)
 
+    def unmark(self, name: str) -> None:
+        """Delete a number of the partition's own, with the next commit."""
+        if self.marks.pop(name, None) is not None:
+            self._marked.append(name)
+
+    def note(self, name: str, value: int) -> None:
+        """As `mark`, but written with the next totals: it gives no reason for a commit by itself."""
+        if self.marks.get(name) != value:
+            self.marks[name] = value
+            self._noted.append(name)
+
     def keep(self, row: Row, name: CellName, cell: Any) -> None:
         """Add a cell to a row and to the queue of its kind; the first ones in go out where they are too many."""
-        row.cells[name] = cell
-        row.touch(name)
+        row.put(name, cell)
         queue = self.queues[name[0]]
         queue[name] = row
         self._let_go(name[0])
@@ -104,6 +125,11 @@ class Table:
         while len(queue) > self.queue_limits[kind]:
             name, row = queue.popitem(last=False)
             row.drop(name)
+
+    @property
+    def tombstones(self) -> int:
+        """How many wait for the next commit."""
+        return len(self._tombstones)
 
     # -- rows come and go ------------------------------------------------------------------------------------------
 
@@ -172,11 +198,10 @@ class Table:
             except Exception as error:
                 raise UnwritableRowError(entity, row.head.offset, error) from error
         self.dirty.clear()
-        self._refill_tops()
+        self.refill_tops()
         for recent in self.recents.values():
             recent.expire(now)
-        changes += [Change(cell_key(None, (name,)), version + encode(self.marks[name])) for name in self._marked]
-        self._marked.clear()
+        changes += self._numbers()
         if self.totals_changed:
             self.totals_changed = False
             try:
@@ -185,11 +210,36 @@ class Table:
                 raise UnwritableRowError("the totals", self.totals.position - 1, error) from error
         return changes
 
-    def _refill_tops(self) -> None:
+    def _numbers(self) -> Iterator[Change]:
+        version = bytes([self.domain.version])
+        for name in dict.fromkeys(self._marks()):
+            value = self.marks.get(name)
+            encoded = None if value is None else version + msgspec.msgpack.encode(value)
+            yield Change(cell_key(None, (name,)), encoded)
+
+    def _marks(self) -> list[str]:
+        """Those that are to be written now."""
+        names, self._marked = self._marked, []
+        if self.totals_changed:
+            names += self._noted
+            self._noted = []
+        return names
+
+    def refill_tops(self) -> None:
+        """Build the lists anew whose candidates are used up."""
         for top in self.domain.tops:
             if self.tops[top.name].wanting:
-                ranked = ((row.entity, top.rank(row)) for row in self.rows.values())
-                self.tops[top.name].rebuild((entity, value) for entity, value in ranked if value is not None)
+                self.tops[top.name].rebuild(self._ranked(top))
+
+    def _ranked(self, top: Top) -> Iterator[tuple[str, int]]:
+        """Every row that a list may have, with its value."""
+        for row in self.rows.values():
+            try:
+                value = top.rank(row)
+            except Exception as error:
+                raise _incomplete(row, error) from error
+            if value is not None:
+                yield row.entity, value
 
     # -- from the changelog ----------------------------------------------------------------------------------------
 
@@ -207,18 +257,25 @@ class Table:
         head = msgspec.msgpack.Decoder(self.domain.head).decode
         version = bytes([self.domain.version])
         rows: dict[str, Row] = {}
+        done = -1
+        own = 0  # the partition's: totals and marks
         for done, (key, value) in enumerate(cells):
             if not value.startswith(version):
                 raise CorruptCellError(
-                    f"cell {key!r} has format {value[:1].hex() or 'none'}, want {self.domain.version}"
+                    f"cell {key!r} has format {value[:1].hex() or 'none'}, want {self.domain.version}", key
                 )
             try:
                 if key == TOTALS_KEY:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
                     self.totals.lengthen()
+                    self.domain.totals().merge(self.totals)  # raises for a list that is too long: a later release's
+                    own += 1
                     continue
-                if key and key.startswith(_MARK):
-                    self.marks[_decode_mark(key)[1]] = msgspec.msgpack.decode(value[1:], type=int)
+                if key and key.startswith(MARK):
+                    own += 1
+                    name, mark = _decode_mark(key)[1], msgspec.msgpack.decode(value[1:], type=int)
+                    self.marks[name] = mark
+                    self.originals.adopt(name, mark)
                     continue
                 path = _decode_key(key)
                 entity = path[0]
@@ -229,23 +286,28 @@ class Table:
                     row.head = head(value[1:])
                 else:
                     row.cells[path[1:]] = decoders[path[1]](value[1:])
-            except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
-                raise CorruptCellError(f"cell {key!r}: {error}") from error
+            except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
+                raise CorruptCellError(f"cell {key!r}: {said(error)}", key) from error
             if done % 10_000 == 0:
                 yield done
-        yield from self._adopt(rows)
-        self._lower(now)
+        yield from self._adopt(rows, done + 1 - own)
+        yield from self.lower(now)
 
-    def _adopt(self, rows: dict[str, Row]) -> Iterator[int]:
+    def _adopt(self, rows: dict[str, Row], number: int) -> Iterator[int]:
         for entity, row in rows.items():
             if row.head is None:
-                raise CorruptCellError(f"cells of {entity!r} without their head")
+                orphan = cell_key(entity, next(iter(row.cells)))
+                raise CorruptCellError(f"cells of {entity!r} without their head", orphan)
+        if number != len(rows) + sum(len(row.cells) for row in rows.values()):
+            raise CorruptCellError("two keys are spellings of one cell: nobody knows which one holds")
         # What is derived: the order of retention, the names, the lists of the best, the owed snapshots.
         for row in sorted(rows.values(), key=attrgetter("head.offset")):
             self.rows[row.entity.encode()] = row
         yield len(rows)
         if self.totals.keys != len(rows):
-            raise CorruptCellError(f"{len(rows)} rows, but the totals {TOTALS_KEY!r} know of {self.totals.keys}")
+            raise CorruptCellError(
+                f"{len(rows)} rows, but the totals {TOTALS_KEY!r} know of {self.totals.keys}", TOTALS_KEY
+            )
         if self.names is not None:
             self.names.update(rows)
         yield len(rows)
@@ -253,8 +315,7 @@ class Table:
         for row in self.pending:
             row.scheduled = True
         for top in self.domain.tops:
-            ranked = ((row.entity, top.rank(row)) for row in self.rows.values())
-            self.tops[top.name].rebuild((entity, value) for entity, value in ranked if value is not None)
+            self.tops[top.name].rebuild(self._ranked(top))
             self.tops[top.name].changed = bool(rows)  # a list that this release has added is not published yet
             yield len(rows)
         for kind, queue in self.queues.items():
@@ -262,8 +323,9 @@ class Table:
             queue.update(sorted(found, key=itemgetter(0)))
             yield len(found)
 
-    def _lower(self, now: int) -> None:
-        """Limits may be lower than they were: the surplus goes before it is seen."""
+    def lower(self, now: int) -> Iterator[int]:
+        """Limits may be lower than they were: the surplus goes before it is seen. Yields now and then."""
+        self.originals.lower()
         while 0 < self.row_limit < len(self.rows):
             self.bury(next(iter(self.rows)))
             self.totals_changed = True
@@ -271,12 +333,22 @@ class Table:
             if isinstance(rule, FirstOut):
                 self._let_go(rule.kind)
             elif isinstance(rule, Newest):
-                for row in self.rows.values():
+                for done, row in enumerate(self.rows.values()):
                     for name in surplus(row, rule.kind, self.options[rule.limit.name]):
                         row.drop(name)
+                    if done % 1_000 == 0:
+                        yield done
+        yield from self._see(now)
+
+    def _see(self, now: int) -> Iterator[int]:
         for recent in self.recents.values():
-            for row in self.rows.values():
-                recent.update(row, now)
+            for done, row in enumerate(self.rows.values()):
+                try:
+                    recent.update(row, now)
+                except Exception as error:
+                    raise _incomplete(row, error) from error
+                if done % 1_000 == 0:
+                    yield done
             recent.changed = bool(self.rows)
 
     def read(self) -> dict[bytes, bytes]:
@@ -289,6 +361,21 @@ class Table:
             cells[cell_key(row.entity, HEAD)] = version + encode(row.head)
             cells.update({cell_key(row.entity, name): version + encode(cell) for name, cell in row.cells.items()})
         return cells
+
+
+def said(error: Exception) -> str:
+    """Why a record is no cell."""
+    if isinstance(error, KeyError):
+        return f"there are no cells of kind {error.args[0]!r}"
+    if isinstance(error, IndexError):
+        return "the key names nobody"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _incomplete(row: Row, error: Exception) -> CorruptCellError:
+    """Each of its cells can be read, and yet they do not make a row: one of them is gone, or another's."""
+    reason = f"the cells of {row.entity!r} do not make a row: {type(error).__name__}: {error}"
+    return CorruptCellError(reason, cell_key(row.entity, HEAD))
 
 
 _encode_key = msgspec.json.Encoder().encode

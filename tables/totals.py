@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from tables.event import OUTCOMES
+from tables.event import LAST_MS, OUTCOMES
 
 
 class Totals(msgspec.Struct):
@@ -17,13 +17,13 @@ class Totals(msgspec.Struct):
     """
 
     outcomes: list[int] = msgspec.field(default_factory=lambda: [0] * len(OUTCOMES))
-    keys: int = 0
+    keys: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Living rows."""
-    buried: int = 0
+    buried: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Rows that the limit on keys has put away, ever."""
-    at: int = 0
+    at: Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)] = 0
     """Greatest event time folded, in ms since the epoch."""
-    position: int = 0
+    position: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The next source offset to fold. Written with the rows, so that rows and offset can be checked against each
     other, and outlive the expiry of the group's committed offsets."""
 

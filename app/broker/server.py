@@ -121,7 +121,7 @@ def embedded(
     Args:
         folder: Where its data survives; by default the one that all commands share.
         port: Its port on 127.0.0.1; by default the one it had last, or a free one.
-        properties: Kafka's broker properties, which win over ours.
+        properties: Kafka's broker properties, which win over ours; listeners of other names stand beside ours.
         ready_seconds: How long Java may take until it answers.
 
     Yields:

@@ -13,6 +13,8 @@ from app.broker.folder import ELSEWHERE, Folder
 
 FORMAT_SECONDS = 60.0
 NODE = "1"
+LISTENERS = ("listeners", "advertised.listeners")
+OUR_LISTENERS = ("PLAINTEXT", "CONTROLLER")
 
 # Paths are relative, Java runs in the folder: so a folder may be moved and may have any characters in its name.
 DEFAULTS = {
@@ -55,15 +57,25 @@ appender.console.layout.pattern=%d %p %c{1} %m%n
 
 
 def configure(folder: Folder, port: int, controller: int, properties: Mapping[str, str]) -> None:
-    """Write Kafka's configuration; the given properties win over the defaults, the ports over both."""
-    listeners = {
+    """Write Kafka's configuration; the given properties win over the defaults, the ports over both.
+
+    Listeners of other names than ours are kept beside ours; `listener.security.protocol.map` has to know them.
+    """
+    own = {
         "controller.quorum.voters": f"{NODE}@127.0.0.1:{controller}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
     }
-    lines = (f"{name}={_escape(value)}\n" for name, value in {**DEFAULTS, **properties, **listeners}.items())
+    own |= {name: ",".join((own[name], *_further(properties.get(name, "")))) for name in LISTENERS}
+    lines = (f"{name}={_escape(value)}\n" for name, value in {**DEFAULTS, **properties, **own}.items())
     folder.properties.write_text("".join(lines))
     folder.logging.write_text(_LOGGING)
+
+
+def _further(listeners: str) -> list[str]:
+    """Those of the listeners that are not ours."""
+    every = filter(None, map(str.strip, listeners.split(",")))
+    return [listener for listener in every if listener.partition(":")[0] not in OUR_LISTENERS]
 
 
 def read_properties(folder: Folder) -> dict[str, str]:
@@ -75,7 +87,11 @@ def read_properties(folder: Folder) -> dict[str, str]:
 def differing(folder: Folder, properties: Mapping[str, str]) -> list[str]:
     """Return the names of the given properties that the last start did not have."""
     present = read_properties(folder)
-    return [name for name, value in properties.items() if present.get(name) != value]
+    return [name for name, value in properties.items() if not _same(name, present.get(name), value)]
+
+
+def _same(name: str, present: str | None, value: str) -> bool:
+    return _further(present or "") == _further(value) if name in LISTENERS else present == value
 
 
 def command(folder: Folder, java: Path, classpath: str) -> list[str]:
@@ -118,7 +134,7 @@ def _format(folder: Folder, java: Path, classpath: str) -> None:
     try:
         with folder.log.open("ab") as log:
             done = subprocess.run(  # noqa: S603 -- our own Java with our own words
-                [*tool, "-t", cluster, "-c", folder.properties.name],
+                [*tool, f"--cluster-id={cluster}", "-c", folder.properties.name],
                 cwd=folder.path,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -3,15 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.conn import CloseReason
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from app.engine.errors import FINAL, GenerationError
+from app.engine.errors import GenerationError
 from app.engine.owned import Owned, State
+from app.engine.standby import Standby
+from app.engine.topic_ids import topic_ids
+from app.engine.trouble import ANSWER_SECONDS, Watch
+from app.partitions import partitioner
+from app.refused import explained
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
@@ -19,8 +23,7 @@ from tables.row import Row
 
 log = logging.getLogger("tidemark.engine")
 
-WATCH_SECONDS = 2.0
-ANSWER_SECONDS = 5.0  # a broker that needs longer for an offset is not serving
+ASK_SECONDS = 40.0  # for the end of a partition, as long as clients of Kafka wait by default
 
 
 class Group(Protocol):
@@ -29,6 +32,10 @@ class Group(Protocol):
     @property
     def generation(self) -> int:
         """The generation of the present assignment."""
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the group's coordinator has confirmed this member last: since its answered heartbeat left."""
 
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
@@ -55,15 +62,28 @@ class Offsets:
 
     async def start(self) -> None:
         """Connect."""
-        kafka = self._settings.kafka()
+        # A request without an answer closes its connection, and is repeated on a new one until ASK_SECONDS are over.
+        kafka = self._settings.kafka() | {"request_timeout_ms": round(ANSWER_SECONDS * 1000)}
         self._uncommitted = AIOKafkaConsumer(**kafka, isolation_level="read_uncommitted", enable_auto_commit=False)
         self._committed = AIOKafkaConsumer(**kafka, isolation_level="read_committed", enable_auto_commit=False)
+        for consumer in (self._uncommitted, self._committed):
+            consumer._request_timeout_ms = round(ASK_SECONDS * 1000)  # noqa: SLF001 - of its questions as a whole
         await asyncio.gather(self._uncommitted.start(), self._committed.start())
 
     async def stop(self) -> None:
         """Disconnect."""
         consumers = [consumer for consumer in (self._uncommitted, self._committed) if consumer is not None]
         await asyncio.gather(*(consumer.stop() for consumer in consumers))
+
+    def reconnect(self) -> None:
+        """Give the present connections up: whoever waits for an answer on them, or asks next, asks on new ones.
+
+        A connection that a firewall has forgotten looks like brokers that think.
+        """
+        for consumer in (self._uncommitted, self._committed):
+            if consumer is not None:
+                for connection in list(consumer._client._conns.values()):  # noqa: SLF001 - likewise
+                    connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
     async def ends(self, partition: TopicPartition) -> tuple[int, int]:
         """(high watermark, last stable offset); they are equal when no transaction is open."""
@@ -73,10 +93,22 @@ class Offsets:
     async def beginning(self, partition: TopicPartition) -> int:
         """The first offset that is still there."""
         consumer = self._started(self._committed)
-        return int((await consumer.beginning_offsets([partition]))[partition])
+        return await self._asked(partition, consumer.beginning_offsets([partition]))
+
+    async def topic_id(self, topic: str) -> int:
+        """A number that tells a topic from a later one of its name; 0 where the brokers do not tell ids."""
+        client = self._started(self._committed)._client  # noqa: SLF001 - nothing public asks
+        return (await topic_ids(client, [topic])).get(topic, 0)
 
     async def _end(self, consumer: AIOKafkaConsumer | None, partition: TopicPartition) -> int:
-        return int((await self._started(consumer).end_offsets([partition]))[partition])
+        return await self._asked(partition, self._started(consumer).end_offsets([partition]))
+
+    @staticmethod
+    async def _asked(partition: TopicPartition, asking: Awaitable[dict[TopicPartition, int]]) -> int:
+        try:
+            return int((await asking)[partition])
+        except TopicAuthorizationFailedError:
+            raise TopicAuthorizationFailedError(partition.topic) from None  # aiokafka does not say which
 
     @staticmethod
     def _started(consumer: AIOKafkaConsumer | None) -> AIOKafkaConsumer:
@@ -95,17 +127,14 @@ class Engine:
         self.offsets = Offsets(settings)
         self.group: Group | None = None
         self.crash: Callable[[BaseException], Awaitable[None]] | None = None
+        self.ask_group: Callable[[], Awaitable[None]] | None = None  # raises what has gone wrong in the group
         self.others: Callable[[Domain, int], Any] = lambda _domain, _partition: None  # all other partitions' totals
         self.work = asyncio.Event()  # something may have become fetchable
-        self.unreachable = ""  # since when the brokers do not answer; "" while they do
+        self._watch = Watch(self)
+        self.standby = Standby(self)
         self._expected = 0
-        self._partitioner = DefaultPartitioner()
-        self._all = list(range(settings.partitions))
-        self._crashing: set[asyncio.Task[None]] = set()
-
-    def partition_of(self, key: bytes) -> int:
-        """The partition of a key by Kafka's default partitioner (murmur2)."""
-        return int(self._partitioner(key, self._all, self._all))
+        self.partition_of = partitioner(settings.partitions)
+        self._crashing: asyncio.Future[None] | None = None
 
     # -- assignment --------------------------------------------------------------------------------------------------
 
@@ -148,37 +177,35 @@ class Engine:
 
     # -- failures ----------------------------------------------------------------------------------------------------
 
-    def may_retry(self, error: Exception) -> bool:
-        """Whether trying again may help."""
-        return not isinstance(error, FINAL)
+    async def verdict(self, error: Exception) -> Exception | None:
+        """What the worker has to stop for, where trying again does not mend an error; else None."""
+        return await self._watch.verdict(error)
 
     def on_done(self, run: "asyncio.Task[None]") -> None:
         """Stop the worker when a partition's life ended by an error that trying again does not mend."""
         error = None if run.cancelled() else run.exception()
-        if error is not None and self.crash is not None:
-            log.critical("%s: %s", run.get_name(), error)
-            crashing = asyncio.ensure_future(self.crash(error))
-            self._crashing.add(crashing)
-            crashing.add_done_callback(self._crashing.discard)
+        if error is not None:
+            self.stop_for(error, run.get_name())
+
+    def stop_for(self, error: BaseException, where: str) -> None:
+        """Stop the worker; said once, however many partitions meet the same."""
+        if self.crash is None or self._crashing:
+            return
+        log.critical("%s: %s", where, explained(error, self.settings, self.domains.values()))
+        self._crashing = asyncio.ensure_future(self.crash(error))
+
+    async def group_failed(self, error: KafkaError) -> bool:
+        """The consumer group, or a fetch, met an error: it passes (True), or the worker stops."""
+        return await self._watch.group_failed(error)
 
     async def watch(self) -> None:
-        """Ask the brokers a small question again and again; say once when they stop answering, and once when they do.
+        """Look whether the brokers answer, until cancelled."""
+        await self._watch.run()
 
-        An idle partition commits nothing, so nothing else would notice.
-        """
-        partition = TopicPartition(next(iter(self.domains)), 0)
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
-                await asyncio.wait_for(self.offsets.ends(partition), ANSWER_SECONDS)
-            except (KafkaError, TimeoutError, OSError):
-                if not self.unreachable:
-                    self.unreachable = f"Kafka does not answer since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-                    log.error("%s at %s; trying again", self.unreachable, self.settings.bootstrap_servers)  # noqa: TRY400
-            else:
-                if self.unreachable:
-                    log.warning("Kafka answers again at %s", self.settings.bootstrap_servers)
-                self.unreachable = ""
+    @property
+    def unreachable(self) -> str:
+        """Since when the brokers do not answer, and why; empty while they do."""
+        return self._watch.unreachable
 
     def wake(self) -> None:
         """Tell the transport that a partition may want records."""
@@ -189,6 +216,15 @@ class Engine:
     def of_domain(self, domain: Domain) -> list[Owned]:
         """The partitions of a domain that are ours, whatever their state, in their order."""
         return [owned for _, owned in sorted(self.owned.items()) if owned.domain is domain]
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the group has confirmed this worker within the session timeout.
+
+        Until then nobody else can own its partitions. After that somebody may, and may have changed rows that this
+        worker would still serve: one that was stopped for a while, or cut off, does not know.
+        """
+        return self.group is not None and self.group.silent_seconds < self.settings.session_timeout_seconds
 
     def row(self, domain: Domain, entity: str) -> tuple[Owned, Row | None]:
         """The row of an entity, None if there is none.
@@ -203,6 +239,8 @@ class Engine:
             raise NotOwnedError(f"partition {self.partition_of(key)} of {domain.name} is another worker's")
         if not owned.live or owned.task is None:
             raise NotLiveError(f"{owned!r} is being restored")
+        if not self.confirmed:
+            raise NotLiveError(f"the group confirms this worker no more: {owned!r} may be another one's by now")
         return owned, owned.task.table.rows.get(key)
 
     def reasons_not_ready(self) -> list[str]:
@@ -210,6 +248,7 @@ class Engine:
         if self.group is None or self.group.generation < 0:
             return ["no partitions have been assigned yet"]
         reasons = [self.unreachable] if self.unreachable else []
+        reasons += [f"{name} waits for its commit" for name in sorted(self._watch.waiting)]
         if len(self.owned) < self._expected:
             reasons.append(f"{self._expected - len(self.owned)} of the assigned partitions have no source topic")
         return reasons + [

@@ -1,13 +1,17 @@
-"""What can go wrong with an owned partition. Whether trying again helps is decided in `Engine.may_retry`."""
+"""What can go wrong with an owned partition, and what trying again cannot mend (`app.engine.trouble` judges)."""
 
 from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    InvalidSessionTimeoutError,
+    InvalidTransactionTimeout,
     KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
-    UnknownTopicOrPartitionError,
 )
 
 from agents.task import FoldError
@@ -37,7 +41,31 @@ FINAL = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    InvalidSessionTimeoutError,
+    InvalidTransactionTimeout,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
-    UnknownTopicOrPartitionError,
 )
+
+
+def in_words(error: BaseException) -> str:
+    """An error and what it came of: the client hides the brokers' reasons behind errors of its own."""
+    kind = type(error).__name__
+    words = f"{kind}: {error}".removesuffix(": ").replace(f"{kind}: {kind}", kind)  # some of aiokafka's say it twice
+    if error.__cause__ is not None and type(error.__cause__) is not type(error):
+        words += f" ({in_words(error.__cause__)})"
+    return words
+
+
+def refusal(error: BaseException | None) -> KafkaError | None:
+    """The broker's last word that an error is, or has come of; None where trying again may help."""
+    seen = set[int]()
+    while error is not None and not isinstance(error, FINAL):
+        if id(error) in seen:  # Faust raises the reason of a crash from itself
+            return None
+        seen.add(id(error))
+        error = error.__cause__
+    return error

@@ -20,6 +20,9 @@ from app.settings import Settings
 
 RESTORE_FETCH_BYTES = 8 * 1024 * 1024  # a restore reads a whole partition: few, large fetches
 MAGIC_OFFSET, HEADERS_MAGIC = 16, 2  # where a batch says its format, and the first one with headers
+FETCH_WAIT_MS = 100  # at the end of a partition: for a fetch that finds nothing
+BRIEF_MS = 10  # likewise, for those who go from one partition to the next: what they ask then stands behind that fetch
+MARKER_MS = 20  # a marker at the end wakes nobody: so long until the position is looked at again
 RESTORE_RECORDS = 4_000  # per turn of the event loop: 4,000 x 1 us = 4 ms, so that views stay quick
 
 
@@ -192,7 +195,7 @@ def install() -> None:
     fetcher.MemoryRecords = FetchedRecords
 
 
-def reader(kafka: dict[str, Any]) -> AIOKafkaConsumer:
+def reader(kafka: dict[str, Any], wait_ms: int = FETCH_WAIT_MS) -> AIOKafkaConsumer:
     """A consumer without a group that reads committed records in bulk."""
     install()
     return AIOKafkaConsumer(
@@ -202,15 +205,15 @@ def reader(kafka: dict[str, Any]) -> AIOKafkaConsumer:
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=RESTORE_FETCH_BYTES,
         fetch_max_bytes=RESTORE_FETCH_BYTES,
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=wait_ms,
         key_deserializer=PARSED,
     )
 
 
 @asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+async def consuming(settings: Settings, wait_ms: int = FETCH_WAIT_MS) -> AsyncIterator[AIOKafkaConsumer]:
     """Such a consumer, started; it is stopped in any case, and an error of that hides none that came before."""
-    consumer = reader(settings.kafka())
+    consumer = reader(settings.kafka(), wait_ms)
     try:
         await start(consumer)
         yield consumer
@@ -226,5 +229,5 @@ async def read_to(consumer: AIOKafkaConsumer, partition: TopicPartition, end: in
     is never delivered.
     """
     while await consumer.position(partition) < end:
-        for records in (await consumer.getmany(partition, timeout_ms=200, max_records=RESTORE_RECORDS)).values():
+        for records in (await consumer.getmany(partition, timeout_ms=MARKER_MS, max_records=RESTORE_RECORDS)).values():
             yield records

@@ -23,8 +23,8 @@ from agents.aggregate import aggregate
 from agents.emit import take, waits_for_end
 from agents.task import Commit, FoldError, Task
 from app.clock import now_ms
-from app.engine.changelog import check_position, restore, stable_end
-from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError
+from app.engine.changelog import check_position, move_ring, restore, stable_end
+from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError, in_words
 from app.engine.failpoints import reach
 from app.engine.producer import Batch, PartitionProducer, delivered_to
 from app.topology import topic_name
@@ -37,7 +37,11 @@ log = logging.getLogger("tidemark.engine")
 
 BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts at one partition; the last one repeats
 UNCOMMITTED_RECORDS = 100_000  # folded and not yet committed: beyond it the partition waits for its commit
+# Likewise: of what they have changed. A new key that buries another one is a row, a dozen tombstones and a row's stats.
+UNCOMMITTED_CHANGES = 30_000
+UNCOMMITTED_LETTER_BYTES = 32 * 1024 * 1024  # likewise: of dead letters, which may be 1 MiB each
 NEVER = -1  # no offset has been committed
+FENCE_SECONDS = 30  # a former transaction is aborted within 10 s; without an answer at all the watch says why
 REVOKE_SECONDS = 4  # for the last commit, when partitions go: well inside the shortest session timeout (6 s)
 
 
@@ -58,6 +62,11 @@ class Slice:
     start: int
     """Where the slice before it ended: a slice that got lost is noticed."""
     records: list[Any]
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether its partition has no room for it before the next commit. A lost partition has: it folds nothing."""
+        return self.epoch == self.owned.epoch and not self.owned.has_room
 
     def fold(self) -> None:
         """Fold the slice, unless its partition has been lost since it was fetched."""
@@ -83,7 +92,12 @@ class Owned:
         self.fetched_to = 0  # the consumer's position when all that it had fetched was handed over
         self.seek_to: int | None = None  # for the transport, before it fetches again
         self.poison: dict[int, str] = {}
+        self.restores = 0  # since the worker started: the rows were read from the changelog
+        self.defects = 0  # likewise: records that the domain's own code raised at; each costs a restore
         self.last_error = ""
+        self._told_of: set[str] = set()  # kinds of errors, since the last commit
+        self._revoked_at = 0.0  # when it was last taken from us, by the monotonic clock
+        self.committing_since = 0.0  # by the monotonic clock; 0 while no commit is on its way
         self._attempts = 0  # in a row without a commit: a restore alone is no success
         self._revoke_turn = asyncio.Lock()
         self._producer: PartitionProducer | None = None
@@ -104,7 +118,15 @@ class Owned:
     @property
     def wants_records(self) -> bool:
         """Whether the transport should fetch for it."""
-        return self.live and self.handed_over - self.committed < UNCOMMITTED_RECORDS
+        return self.live and self.has_room and self.handed_over - self.committed < UNCOMMITTED_RECORDS
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what its records have changed, and no commit has taken yet, leaves room for more."""
+        task = self.task
+        return task is None or (
+            task.waiting < UNCOMMITTED_CHANGES and task.letters_bytes < UNCOMMITTED_LETTER_BYTES
+        )
 
     @property
     def folded_to(self) -> int:
@@ -127,8 +149,7 @@ class Owned:
             self._follows(self.task, slice_)
             aggregate(self.task, slice_.records, now_ms())
         except FoldError as error:
-            log.warning("%r: %s; the record becomes a dead letter", self, error, exc_info=error.__cause__)
-            self.poison[error.offset] = error.reason
+            self._go_round(error)
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - rows may be ahead of the position: whatever it was, never commit them
             self._fail(error)
@@ -188,6 +209,14 @@ class Owned:
 
     # -- failures ----------------------------------------------------------------------------------------------------
 
+    def _go_round(self, error: FoldError) -> None:
+        """After the restore, the record that the domain's own code has raised at is a dead letter."""
+        log.warning("%r: %s; the record becomes a dead letter", self, error, exc_info=error.__cause__)
+        if error.offset not in self.poison:
+            self._attempts = 0  # one more is known: many of them in a row cost a restore each, and no long pauses
+        self.poison[error.offset] = error.reason
+        self.defects += 1
+
     def _fail(self, error: Exception) -> None:
         self.epoch += 1
         self.state = State.RESTORING
@@ -211,8 +240,9 @@ class Owned:
                 await self._lose()
                 return
             except PASSING as error:
-                if not self.engine.may_retry(error):
-                    raise
+                final = await self.engine.verdict(error)
+                if final is not None:
+                    raise final from error
                 self._tell(error)
                 await self._lose()
                 await self._back_off()
@@ -232,16 +262,18 @@ class Owned:
                 return
 
     def _tell(self, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        if reason != self.last_error:  # one line per change of state, not one per attempt
-            log.warning("%r: %s; its rows are dropped, it is fenced and restored anew", self, reason)
-            self.last_error = reason
+        kind = type(error).__name__
+        self.last_error = in_words(error)
+        # One line per kind, not one per attempt; of brokers that are away the watch has told, once for all partitions.
+        level = logging.DEBUG if kind in self._told_of or self.engine.unreachable else logging.WARNING
+        log.log(level, "%r: %s; its rows are dropped, it is fenced and restored anew", self, self.last_error)
+        self._told_of.add(kind)
 
     async def _lose(self) -> None:
         """Drop everything: rows that may be ahead of the log, and the producer that could not say."""
         self.epoch += 1
         self.state = State.RESTORING
-        self.task, self._failed = None, None
+        self.task, self._failed, self.committing_since = None, None, 0.0
         self._drop_demands()
         producer, self._producer = self._producer, None
         if producer is not None:
@@ -257,7 +289,10 @@ class Owned:
         self._producer = PartitionProducer(
             settings.kafka(), self.transactional_id, self.partition, settings.transaction_timeout_seconds
         )
-        await self._producer.fence()
+        try:
+            await asyncio.wait_for(self._producer.fence(), FENCE_SECONDS)
+        except TimeoutError:
+            raise TimeoutError(f"{self.transactional_id} could not be fenced within {FENCE_SECONDS} s") from None
         reach("assigned.fenced")
         # 2 This assignment must still hold: a slow starter of an older generation goes no further.
         self.engine.check_generation(generation)
@@ -267,10 +302,15 @@ class Owned:
         reach("assigned.stable")
         # 4 Restore the rows up to there; parked ones are as good, if nothing has happened since our last commit.
         reused = self.task is not None and (self.changelog_end, self.committed) == (end, await self._committed_offset())
-        task = self.task if reused else None
+        task, made = self.task if reused else None, ""
         if task is None:
             self.task = None  # not both in memory at once
-            task = self.task = await restore(self, end)
+            task, made = await self.engine.standby.promote(self, end), "promoted"
+            if task is None:
+                task, made = await restore(self, end), "restored"
+                self.restores += 1
+            self.task = task
+            await move_ring(self, task)
         reach("assigned.restored")
         # 5 Only now read the committed source offset: the rows and it belong together.
         offset = await self._committed_offset()
@@ -286,11 +326,13 @@ class Owned:
         self.state = State.LIVE
         self.engine.wake()
         reach("assigned.resumed")
-        how = "kept its rows" if reused else "restored"
-        log.info(
-            "%r: %s, %d rows, in %.2f s; goes on at offset %d",
-            self, how, len(task.table.rows), time.monotonic() - started, task.position,
-        )  # fmt: skip
+        log.info("%r: %s; goes on at offset %d", self, self._told(task, started, made), task.position)
+
+    def _told(self, task: Task, started: float, made: str) -> str:
+        rows, now = len(task.table.rows), time.monotonic()
+        if not made:
+            return f"kept its rows, {rows} of them, paused for {now - self._revoked_at:.2f} s"
+        return f"{made}, {rows} rows, in {now - started:.2f} s"
 
     async def _committed_offset(self) -> int | None:
         return await self.engine.committed_offset(TopicPartition(self.source, self.partition))
@@ -322,11 +364,16 @@ class Owned:
             await self._look_for_end(task)
         # 1 Take the offset, the changed cells and the outgoing records together: no await in here.
         now = now_ms()
-        commit = take(task, now)
+        try:
+            commit = take(task, now)
+        except FoldError as error:  # a row that cannot be written
+            self._go_round(error)
+            raise
         carried = self._carried(task, commit)
         if not commit.cells and not commit.outgoing and commit.position == self.committed:
             return
         reach("commit.taken")
+        self.committing_since = time.monotonic()
         # 2 Send all.
         await producer.begin()
         batches = self._batches(producer, commit)
@@ -345,8 +392,9 @@ class Owned:
         # 5 Commit: all of it becomes visible at once.
         await producer.commit()
         reach("commit.committed")
-        self.committed = commit.position
+        self.committed, self.committing_since = commit.position, 0.0
         self._attempts, self.last_error = 0, ""
+        self._told_of.clear()
         self._answer(carried, now)
         for offset in [offset for offset in self.poison if offset < commit.position]:
             del self.poison[offset]
@@ -394,6 +442,7 @@ class Owned:
         was_live = self.live
         self.epoch += 1
         self.state = State.PARKED
+        self._revoked_at = time.monotonic()
         reach("revoked.stopped")
         # 2 Commit what is done (a running commit ends first; the loop makes one more turn).
         try:

@@ -6,18 +6,27 @@ restored.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.client import CoordinationType
-from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
-from aiokafka.producer.sender import EndTxnHandler
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import (
+    BrokerResponseError,
+    IllegalOperation,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+)
+from aiokafka.producer.sender import EndTxnHandler, SendProduceReqHandler
 
+from app.engine.errors import refusal
 from app.engine.starting import start
 
 MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; one cell is far smaller
 STOP_SECONDS = 5
+RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0)  # between attempts to reach a broker; the last one repeats
 
 
 class UnansweredEndTxnError(ProducerFenced):
@@ -42,6 +51,41 @@ class StrictEndTxnHandler(EndTxnHandler):
             return True
         await asyncio.sleep(backoff)
         return False
+
+
+class PatientProduceHandler(SendProduceReqHandler):
+    """aiokafka's handler, except that brokers who say "not now" are asked again until a deadline, not for ever.
+
+    Past the transaction's own timeout it could not be committed any more, and the broker's reason (too few replicas,
+    for one) would never be heard. Without any answer it is as before: sequence numbers make repeating safe.
+    """
+
+    def __init__(self, sender: Any, batches: Any, deadline: float) -> None:
+        super().__init__(sender, batches)
+        self._deadline = deadline
+
+    def _can_retry(self, error: Exception, batch: Any) -> bool:
+        if isinstance(error, BrokerResponseError) and time.monotonic() > self._deadline:
+            return False
+        return bool(super()._can_retry(error, batch))
+
+
+def pace(client: AIOKafkaClient) -> None:
+    """Make a client pause after each connection that cannot be made, a little longer each time, up to a second.
+
+    By itself it tries ten times a second, and a worker has a producer per partition.
+    """
+    connect, failures = client._get_conn, 0  # noqa: SLF001 - see test_engine_insides.py
+
+    async def paced(*arguments: Any, **options: Any) -> Any:
+        nonlocal failures
+        connection = await connect(*arguments, **options)
+        if connection is None:
+            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+        failures = 0 if connection is not None else failures + 1
+        return connection
+
+    client._get_conn = paced  # noqa: SLF001
 
 
 class Batch:
@@ -76,8 +120,13 @@ class PartitionProducer:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=max(1_000, round(timeout_seconds * 1000)),
         )
-        sender = self._producer._sender  # noqa: SLF001 - see StrictEndTxnHandler; test_engine_insides.py watches it
+        pace(self._producer.client)
+        self._timeout_seconds = timeout_seconds
+        self._deadline = 0.0
+        # See StrictEndTxnHandler and PatientProduceHandler; test_engine_insides.py watches the originals.
+        sender = self._producer._sender  # noqa: SLF001
         sender._do_txn_commit = self._end_transaction  # noqa: SLF001
+        sender._send_produce_req = self._send_produce  # noqa: SLF001
 
     async def _end_transaction(self, result: Any) -> None:
         # aiokafka's Sender._do_txn_commit with the strict handler in the place of its own.
@@ -89,6 +138,14 @@ class PartitionProducer:
         node_id = await sender._find_coordinator(CoordinationType.TRANSACTION, manager.transactional_id)  # noqa: SLF001
         await StrictEndTxnHandler(sender, result).do(node_id)
 
+    async def _send_produce(self, node_id: int, batches: Any) -> None:
+        # aiokafka's Sender._send_produce_req with the patient handler in the place of its own.
+        sender = self._producer._sender  # noqa: SLF001
+        await PatientProduceHandler(sender, batches, self._deadline).do(node_id)
+        sender._in_flight.remove(node_id)  # noqa: SLF001
+        for partition in batches:
+            sender._muted_partitions.remove(partition)  # noqa: SLF001
+
     async def fence(self) -> None:
         """Shut a former owner out: its open transaction is over when this returns, its later writes are refused."""
         await start(self._producer)
@@ -96,6 +153,7 @@ class PartitionProducer:
     async def begin(self) -> None:
         """Begin a transaction."""
         self._check()
+        self._deadline = time.monotonic() + self._timeout_seconds
         await self._producer.begin_transaction()
 
     def _check(self) -> None:
@@ -115,8 +173,8 @@ class PartitionProducer:
             builder.close()
             try:
                 future = await self._producer.send_batch(builder, topic, partition=partition)
-            except IllegalOperation as error:  # the sender died between two batches; aiokafka's is no KafkaError
-                raise ProducerFenced(f"the transaction is over: {error}") from error
+            except IllegalOperation as error:  # the transaction ended between two batches
+                raise self._ended_by(error) from error
             future.add_done_callback(_retrieved)
             for queued in self._producer._message_accumulator._batches.values():  # noqa: SLF001
                 queued[-1]._drain_waiter.add_done_callback(_retrieved)  # noqa: SLF001 - fails with it; nobody awaits it
@@ -127,11 +185,24 @@ class PartitionProducer:
         """Make the source offset part of the transaction."""
         self._check()
         try:
+            await self._add_offset(source, offset, group)
+        except KafkaError as error:
+            refused = refusal(error)
+            if isinstance(refused, TopicAuthorizationFailedError) and not refused.args:
+                raise TopicAuthorizationFailedError(source) from error  # aiokafka does not say which
+            raise
+
+    async def _add_offset(self, source: str, offset: int, group: str) -> None:
+        try:
             await self._producer.send_offsets_to_transaction({TopicPartition(source, self.partition): offset}, group)
-        except IllegalOperation as error:  # as in send; the transaction knows what went wrong
-            waiter = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001
-            reason = waiter.exception() if waiter.done() else None
-            raise (reason or ProducerFenced(f"the transaction is over: {error}")) from error
+        except IllegalOperation as error:  # as in send
+            raise self._ended_by(error) from error
+
+    def _ended_by(self, error: IllegalOperation) -> BaseException:
+        """What ended the transaction: it knows, and aiokafka's error, which is no KafkaError, does not."""
+        waiter = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001
+        reason = waiter.exception() if waiter.done() else None
+        return reason if isinstance(reason, BaseException) else ProducerFenced(f"the transaction is over: {error}")
 
     async def commit(self) -> None:
         """Commit; on return all of it is visible. Any error leaves it unknown: fence anew and look."""
@@ -148,6 +219,7 @@ class PartitionProducer:
         if manager._transaction_waiter is not None:  # noqa: SLF001
             manager._transaction_waiter.add_done_callback(_retrieved)  # noqa: SLF001
         accumulator.fail_all(ProducerFenced("released"))
+        accumulator._batches.clear()  # noqa: SLF001 - the sender would stumble over what has failed
         try:
             await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
         except (TimeoutError, KafkaError):

@@ -32,6 +32,10 @@ class Recovery(FaustRecovery):
             app.engine.expect(len([tp for tp in app.assignor.assigned_actives() if tp.topic in app.tables._changelogs]))  # noqa: SLF001
             if app.consumer_generation_id != generation:
                 continue  # rebalancing again already
+            app.engine.standby.follow(
+                [(tp.topic, tp.partition) for tp in app.assignor.assigned_standbys() if tp.topic in app.engine.domains],
+                sources,
+            )
             app.on_rebalance_end()
             await app.engine.assigned(sources, generation)
             await app.on_rebalance_complete.send()

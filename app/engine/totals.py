@@ -5,10 +5,10 @@ They are compacted and tiny (three records per partition), so that a global view
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -16,8 +16,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.clock import now_ms
-from app.engine.fetch import reader
-from app.engine.starting import start
+from app.engine.errors import refusal
+from app.engine.fetch import consuming
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
@@ -30,6 +30,10 @@ log = logging.getLogger("tidemark.engine")
 
 RETRY_SECONDS = 1.0
 COMPLETE_SECONDS = 30.0  # for a command that reads all of them before it says anything
+# Decoded into what they must be: a list with a text for a value would fail in every view that merges it.
+_decode_tops = msgspec.json.Decoder(dict[str, list[tuple[str, int]]]).decode
+_Second = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,12}$")]
+_decode_recents = msgspec.json.Decoder(dict[str, Mapping[_Second, tuple[int, int]]]).decode
 
 
 class TotalsReader:
@@ -53,18 +57,25 @@ class TotalsReader:
         self.news = asyncio.Event()
 
     async def run(self) -> None:
-        """Read until cancelled; a broker that cannot be reached is tried again."""
+        """Read until cancelled; a broker that cannot be reached is tried again.
+
+        Raises:
+            KafkaError: the brokers refuse it for good.
+        """
+        told = False
         while True:
             try:
                 await self._follow()
             except (KafkaError, OSError) as error:
-                log.warning("the totals cannot be read: %s; trying again", error)
+                if refusal(error) is not None:
+                    raise
+                if not told:  # one line, not one per attempt
+                    log.warning("the totals cannot be read: %s; trying again", error)
+                told = True
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self) -> None:
-        consumer = reader(self._settings.kafka())
-        try:
-            await start(consumer)
+        async with consuming(self._settings) as consumer:
             partitions = [
                 TopicPartition(topic, number) for topic in self._domains for number in range(self._settings.partitions)
             ]
@@ -81,29 +92,23 @@ class TotalsReader:
                     behind = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
                     if not behind:
                         self.complete.set()
-        finally:
-            with suppress(KafkaError):
-                await consumer.stop()
 
     def _take(self, partition: TopicPartition, record: Any) -> None:
         try:
             self._read(partition, record)
-        except (ValueError, TypeError, LookupError, AttributeError, msgspec.MsgspecError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
             where = f"{partition.topic} partition {partition.partition} offset {record.offset}"
             log.error("%s is no totals record (%s); it is left out", where, error)  # noqa: TRY400 - the place says it all
 
     def _read(self, partition: TopicPartition, record: Any) -> None:
         domain = self._domains[partition.topic]
-        body = orjson.loads(record.value) if record.value else None
-        where = domain.name, partition.partition
-        if record.key.endswith(b"/top"):
-            self._tops[where] = {name: [(e, v) for e, v in best] for name, best in (body or {}).items()}
-        elif record.key.endswith(b"/recent"):
-            self._recents[where] = {
-                name: {second: (rows, value) for second, (rows, value) in seconds.items()}
-                for name, seconds in (body or {}).items()
-            }
-        elif body is not None and record.key == str(partition.partition).encode():
+        where, own = (domain.name, partition.partition), b"%d" % partition.partition
+        if record.key == own + b"/top":
+            self._tops[where] = _decode_tops(record.value) if record.value else {}
+        elif record.key == own + b"/recent":
+            self._recents[where] = _decode_recents(record.value) if record.value else {}
+        elif record.key == own and record.value:
+            body = orjson.loads(record.value)
             body["outcomes"] = [body["outcomes"].get(name, 0) for name in OUTCOMES]
             totals = msgspec.convert(body, type=domain.totals)
             totals.lengthen()
@@ -149,12 +154,15 @@ async def following(settings: Settings, domains: Iterable[Domain]) -> AsyncItera
     totals = TotalsReader(settings, domains)
     reading = asyncio.create_task(totals.run(), name="totals")
     try:
-        try:
-            await asyncio.wait_for(totals.complete.wait(), COMPLETE_SECONDS)
-        except TimeoutError:
+        complete = asyncio.create_task(totals.complete.wait())
+        await asyncio.wait([complete, reading], timeout=COMPLETE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        complete.cancel()
+        if reading.done():
+            reading.result()
+        if not totals.complete.is_set():
             raise TimeoutError(
                 f"the totals topics could not be read in {COMPLETE_SECONDS:.0f} s; look at the broker's log"
-            ) from None
+            )
         yield totals
     finally:
         reading.cancel()

@@ -5,11 +5,13 @@ list of `Slice`s. What Faust would do with offsets, acknowledgements and commits
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
@@ -17,6 +19,7 @@ from faust.types.tuples import TP, ConsumerMessage
 
 from app.engine import fetch
 from app.engine.engine import Engine
+from app.engine.errors import in_words
 from app.engine.owned import Owned, Slice
 
 SCHEME = "tidemark"
@@ -24,6 +27,10 @@ SCHEME = "tidemark"
 SLICE_RECORDS = 1_000
 # How long one fetch waits for records. Partitions that become live meanwhile join the next fetch.
 FETCH_SECONDS = 0.2
+# Of one fetch. Within the request timeout of 30 s (app.main) it arrives over a network of 0.5 MB/s, too.
+FETCH_MAX_BYTES = 16 * 1024 * 1024
+ERROR_PAUSE_SECONDS = 1.0  # after a fetch, or the group, met an error that passes
+CLOSE_SECONDS = 3.0  # for the group's consumer to say goodbye; without brokers it never could
 
 
 class SliceSchema(Schema):
@@ -39,7 +46,14 @@ class SliceSchema(Schema):
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's thread around the group's aiokafka consumer."""
+    """Faust's thread around the group's aiokafka consumer.
+
+    Attributes:
+        confirmed_at: when the last heartbeat left that the group's coordinator has answered, or when partitions were
+            assigned; by the monotonic clock, which goes on while a process is stopped.
+    """
+
+    confirmed_at = 0.0
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         fetch.install()
@@ -48,7 +62,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         consumer._fetch_max_wait_ms = 500  # noqa: SLF001
         consumer._key_deserializer = fetch.PARSED  # noqa: SLF001
+        consumer._fetch_max_bytes = FETCH_MAX_BYTES  # noqa: SLF001
         return consumer
+
+    async def on_start(self) -> None:
+        """Start, and note every heartbeat that is answered."""
+        await super().on_start()
+        self._beat = self._ensure_consumer()._coordinator._do_heartbeat  # noqa: SLF001 - nothing public tells
+        self._ensure_consumer()._coordinator._do_heartbeat = self._noted_heartbeat  # noqa: SLF001
+
+    async def _noted_heartbeat(self) -> bool:
+        left_at = time.monotonic()
+        answered = bool(await self._beat())
+        if answered:
+            self.confirmed_at = left_at
+        return answered
 
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
@@ -59,6 +87,43 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """A heartbeat out of turn: its answer is the coordinator's word; a zombie learns here that it is one."""
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - nothing public asks
         return bool(await self.call_thread(coordinator._do_heartbeat))  # noqa: SLF001
+
+    async def get_over(self, error: KafkaError | None = None) -> None:
+        """Take note of what has gone wrong in the group, and join it again.
+
+        aiokafka waits until somebody has asked for its error, and does not beat its heart meanwhile. Usually a fetch
+        asks; while no partition is live, nobody fetches.
+
+        Raises:
+            KafkaError: the error that there was.
+            RuntimeError: the consumer's own loop has died of it: nobody will join the group any more.
+        """
+        if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001 - it is starting
+            await self.call_thread(self._get_over_now, error)
+
+    async def _get_over_now(self, error: KafkaError | None) -> None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - likewise
+        task = coordinator._coordination_task  # noqa: SLF001
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            raise RuntimeError(f"the consumer group's client has ended: {in_words(task.exception())}")
+        if error is not None:
+            coordinator.request_rejoin()  # which also starts a heart that has stopped
+            return
+        try:
+            coordinator.check_errors()
+        except KafkaError:
+            coordinator.request_rejoin()
+            raise
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group, within a bound: without brokers nobody is there to say goodbye to."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(super().on_thread_stop(), CLOSE_SECONDS)
+
+    async def stop(self) -> None:
+        """Stop, unless the thread has ended: a crash and the app's end may both ask."""
+        if not self.thread_loop.is_closed():
+            await super().stop()
 
     async def seek_and_wait(self, tp: TP, offset: int) -> None:
         """Seek, on the consumer's own thread."""
@@ -107,6 +172,11 @@ class Consumer(driver.Consumer):
         """The generation of the present assignment; -1 while there is none."""
         return -1 if self.app.rebalancing_now else int(self.app.consumer_generation_id)
 
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the group's coordinator has confirmed this member last."""
+        return time.monotonic() - self._thread.confirmed_at
+
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
         return await self._thread.committed_offset(partition)
@@ -114,6 +184,10 @@ class Consumer(driver.Consumer):
     async def is_member(self) -> bool:
         """Whether the group's coordinator still knows this member."""
         return await self._thread.is_member()
+
+    async def get_over(self) -> None:
+        """Raise what has gone wrong in the group since somebody asked, and let it go on."""
+        await self._thread.get_over()
 
     def lag_records(self, owned: Owned) -> int | None:
         """High watermark minus the consumer's position, in records; None while unknown.
@@ -139,11 +213,22 @@ class Consumer(driver.Consumer):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.engine.work.wait(), FETCH_SECONDS)
                 continue
-            records = await self._getmany(active_partitions=set(wanted), timeout=FETCH_SECONDS)
+            records = await self._fetch(set(wanted))
             for partition, fetched in records.items():
                 tp = TP(partition.topic, partition.partition)
                 await self._hand_over(tp, *wanted[tp], fetched)
             self._note_positions(wanted)
+
+    async def _fetch(self, partitions: set[TP]) -> dict[Any, list[Any]]:
+        """What has been fetched; an error of the group, or of a fetch, passes or stops the worker."""
+        try:
+            records: dict[Any, list[Any]] = await self._getmany(active_partitions=partitions, timeout=FETCH_SECONDS)
+        except KafkaError as error:
+            if await self.engine.group_failed(error):
+                await self._thread.get_over(error)
+            await asyncio.sleep(ERROR_PAUSE_SECONDS)
+            return {}
+        return records
 
     async def _seek_live(self) -> dict[TP, tuple[Owned, int]]:
         """The partitions to fetch for, with their epochs; those that were restored are sought to their position first.
@@ -199,6 +284,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Changelogs are read by restores, each with a consumer of its own: the group's must not fetch them too."""
         await self._thread.pause(tp for tp in assigned if tp.topic not in self.engine.domains)
+        self._thread.confirmed_at = time.monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002

@@ -27,6 +27,7 @@ NO_DAMAGE = "no damage"
 SUICIDE = "a suicide"
 NO_TEXT = "over the limits of an event: a name that is no text (half of a surrogate pair)"
 
+HELD = 20_000  # events of a match that is not named yet; a match has some thousand, and its first one names it
 _MATCH = re.compile(r"match\.bro\.([^.]+)\.(?:.*\.)?([^.]+)")
 _UNKNOWN = "unknown"
 
@@ -59,10 +60,10 @@ def slim_events(
         match_type: for a match whose id does not tell its type.
 
     Raises:
-        InputError: an element is mistyped, of another match, or its match is unknown.
+        InputError: an element is mistyped, of another match, or its match is unknown; at `HELD` events at the latest.
     """
     match: Match | None = None
-    held: list[Fields] = []  # until the match is known; a match has some thousand at most
+    held: list[Fields] = []  # until the match is known
     for index, element in elements:
         report.read += 1
         event = _parse(index, element)
@@ -77,6 +78,8 @@ def slim_events(
         if match is not None:
             yield from _slim(held, match, report)
             held.clear()
+        elif len(held) > HELD:
+            raise InputError(f"element {index}: {HELD:,} events came before one that names their match")
     if held and match is None:
         if not match_id:
             raise InputError("the telemetry does not name its match; give --match-id (and --match-type)")

@@ -2,6 +2,8 @@
 
     rebuild.py      rows from events, and rows from the changelog, both brought to the same moment; no Kafka
     difference.py   two sets of cells: which differ, and what the first one holds on either side
+    letters.py      what dead letters tell
+    reading.py      what a partition's topics hold
     partition.py    one partition, read from Kafka at one consistent point; nobody is fenced, a worker may run
     commands.py     the command
 

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from app import topology
 from app.connection import connection
+from app.engine.fetch import BRIEF_MS, consuming
 from app.failures import FAILED
-from app.history.newest import consuming
 from app.settings import Settings
-from app.verify.partition import DIFFERENT, UNKNOWN, Say, Verdict, Verifier
-from tables import DOMAINS
+from app.verify.partition import DIFFERENT, UNKNOWN, Verdict, Verifier
+from tables import DOMAINS, domain_named
 from tables.domain import Domain
 
 UNCOMPARABLE = 4  # nothing differs, but not everything could be compared
@@ -37,7 +37,7 @@ def verify(domain: str, *, partition: int | None, as_json: bool) -> None:
       tidemark verify players
       tidemark verify players --partition 2 --json | jq '.partitions[0].first'
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
-    declared = next(found for found in DOMAINS if found.name == domain)
+    declared = domain_named(domain)
     with connection(create=False) as kafka:
         settings = kafka.settings
         if partition is not None and partition >= settings.partitions:
@@ -60,9 +60,8 @@ def verify(domain: str, *, partition: int | None, as_json: bool) -> None:
 async def _verify(settings: Settings, domain: Domain, numbers: list[int], *, quiet: bool) -> list[Verdict]:
     console, verdicts = Console(stderr=True), []
     with console.status(f"Reading {domain.name}") as status:
-        say: Say = status.update
-        async with consuming(settings) as consumer:
-            verifier = Verifier(settings, domain, consumer, say)
+        async with consuming(settings, BRIEF_MS) as consumer:
+            verifier = Verifier(settings, domain, consumer, status.update)
             for number in numbers:
                 verdicts.append(await verifier.verify(number))
                 if not quiet:

@@ -7,13 +7,15 @@ import msgspec
 import orjson
 
 from agents.emit import PUBLISHED_UNTIL, RING
+from app.engine.changelog import SKIPPED, SOURCE
 from app.history.shown import cell, text
 from app.printable import printable
 from tables.domain import Domain
 from tables.table import TOTALS_KEY, cell_key
 
-# Numbers of the partition's own that do not follow from events: when something was published, and a setting.
-ASIDE = {cell_key(None, (RING,)), cell_key(None, (PUBLISHED_UNTIL,))}
+# Numbers of the partition's own that do not follow from events: when something was
+# published, a setting, which topic the source is and what was deleted of it.
+ASIDE = {cell_key(None, (name,)) for name in (RING, PUBLISHED_UNTIL, SOURCE, SKIPPED)}
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,7 @@ def differences(
     domain: Domain, by_events: dict[bytes, bytes], by_changelog: dict[bytes, bytes]
 ) -> tuple[int, Difference | None]:
     """How many cells differ, and the first of them: rows by their keys, then what is the partition's own."""
-    keys = (by_events.keys() | by_changelog.keys()) - ASIDE
-    found = [key for key in keys if by_events.get(key) != by_changelog.get(key)]
-    found = [key for key in found if _says(domain, key, by_events) != _says(domain, key, by_changelog)]
+    found = differing(domain, by_events, by_changelog)
     if not found:
         return 0, None
     first = min(found, key=lambda key: (key.startswith(b"[null"), key))
@@ -67,6 +67,13 @@ def differences(
         _says(domain, first, by_changelog),
     )
     return len(found), said
+
+
+def differing(domain: Domain, by_events: dict[bytes, bytes], by_changelog: dict[bytes, bytes]) -> list[bytes]:
+    """The keys of the cells that differ, in no order."""
+    keys = (by_events.keys() | by_changelog.keys()) - ASIDE
+    found = [key for key in keys if by_events.get(key) != by_changelog.get(key)]
+    return [key for key in found if _says(domain, key, by_events) != _says(domain, key, by_changelog)]
 
 
 def _says(domain: Domain, key: bytes, cells: dict[bytes, bytes]) -> Any:

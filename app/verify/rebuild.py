@@ -8,16 +8,15 @@ from typing import NamedTuple
 import msgspec
 
 from agents.aggregate import aggregate
-from agents.deadletter import PREFIX
-from agents.emit import publish
+from agents.emit import publish, stats_key
 from agents.restore import Restore
-from agents.task import Record, Task
+from agents.task import Outgoing, Record, Task
+from app.verify.letters import Letter
 from tables.domain import Domain
-from tables.event import Outcome
+from tables.emission import STATS
 from tables.option import Options
 from tables.table import Table
 
-Headers = Iterable[tuple[str, bytes | None]]
 Publications = Mapping[int, AbstractSet[tuple[int, bytes]]]
 """Source offset of a row's last event -> (when, key) of what was published of the row then."""
 
@@ -90,14 +89,25 @@ class Rebuild:
         poison: offsets that the worker has found INVALID, with the reason.
         now: the moment that both sides are brought to, not before any that a worker has seen.
         published: what is known of when rows were published, and so of how far time had changed them.
+        keep: is handed all that would have left for other topics, but for the totals; the snapshots of rows only
+            where `published` tells of them: else they stay owed.
+        known: the dead letters that `poison` was made of: one that is not of the record at its offset says nothing.
     """
 
     def __init__(
-        self, partition: Partition, poison: Mapping[int, str], now: int, published: Publications | None = None
+        self,
+        partition: Partition,
+        poison: Mapping[int, str],
+        now: int,
+        published: Publications | None = None,
+        keep: Callable[[Outgoing], None] = lambda _record: None,
+        known: Mapping[int, Letter] | None = None,
     ) -> None:
-        self._task = partition.task(poison)
+        self.task = partition.task(poison)
         self._now = now
         self._published = published or {}
+        self._keep = keep
+        self._known = known or {}
 
     def read(self, records: Sequence[Record]) -> None:
         """Fold records.
@@ -106,6 +116,10 @@ class Rebuild:
             FoldError: at a record that the worker's dead letters do not name.
             UnwritableRowError: likewise.
         """
+        for record in records if self._known else ():
+            letter = self._known.get(record.offset)
+            if letter is not None and not letter.is_of(record.key, record.value):
+                self.task.poison.pop(record.offset, None)
         first = 0
         for number, record in enumerate(records if self._published else ()):
             if record.offset in self._published:
@@ -116,16 +130,22 @@ class Rebuild:
 
     def finish(self) -> Made:
         """The cells."""
-        return _made(self._task, self._now)
+        return _made(self.task, self._now)
 
     def _fold(self, records: Sequence[Record]) -> None:
-        task = self._task
+        task = self.task
         aggregate(task, records, self._now)
-        # What would be committed is nobody's: let it go.
-        task.table.take(self._now)
+        task.table.take(self._now)  # what would be committed is nobody's
+        for entity, suffixes in task.table.buried:
+            task.outgoing += [Outgoing(STATS, stats_key(entity, suffix), None) for suffix in suffixes]
         task.table.buried.clear()
-        task.outgoing.clear()
+        self._let_go()
         task.timers.clear()
+
+    def _let_go(self) -> None:
+        outgoing, self.task.outgoing = self.task.outgoing, []
+        for record in outgoing:
+            self._keep(record)
 
     def _publish(self, record: Record) -> None:
         """Publish the row of a record that was its last event then, as late as what was published shows.
@@ -133,7 +153,7 @@ class Rebuild:
         A record that is owed because of events may have been made at any time. One that is not was made by time, at
         its own: a worker that had not caught up with the source then would not have made it.
         """
-        task, row = self._task, self._task.table.rows.get(record.key or b"")
+        task, row = self.task, self.task.table.rows.get(record.key or b"")
         if row is None or row.head.offset != record.offset:
             return
         made: set[bytes | None] = set()
@@ -143,7 +163,7 @@ class Rebuild:
                     task.read_to_end_at = until
                     publish(task, row, time)
                     made |= {outgoing.key for outgoing in task.outgoing}
-                    task.outgoing.clear()
+                    self._let_go()
 
 
 def published(records: Iterable[Record]) -> Publications:
@@ -155,27 +175,6 @@ def published(records: Iterable[Record]) -> Publications:
         with suppress(msgspec.MsgspecError):
             offset = _offset_of(record.value).offset
             found.setdefault(offset, set()).add((record.timestamp, record.key))
-    return found
-
-
-def poisoned(letters: Iterable[Headers], source: str, partition: int, position: int) -> dict[int, str]:
-    """Offset -> reason of the records that the worker has found INVALID.
-
-    Args:
-        letters: the headers of dead letters.
-        source: the topic of the records.
-        partition: of the records.
-        position: only those below count.
-    """
-    found = {}
-    place = {"topic": source.encode(), "partition": b"%d" % partition, "outcome": Outcome.INVALID.name.encode()}
-    for headers in letters:
-        said: dict[str, bytes] = {}
-        for name, value in headers:  # ours come first; the original's may have the same names
-            said.setdefault(name.removeprefix(PREFIX), value or b"")
-        offset = said.get("offset", b"")
-        if place.items() <= said.items() and offset.isdigit() and int(offset) < position:
-            found[int(offset)] = said.get("reason", b"").decode("utf-8", "replace")
     return found
 
 

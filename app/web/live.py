@@ -11,6 +11,7 @@ as none: the ids of one start begin at its time.
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from itertools import count
@@ -34,6 +35,9 @@ LISTENERS = 500  # at a time; each costs a connection and what the kernel holds 
 EVERY_SECONDS = 1.0  # between two events of a domain
 HEARTBEAT_SECONDS = 15.0  # proxies cut connections that are silent for 30 s and more
 SEND_SECONDS = 10.0  # for a listener to take what was sent
+# What the kernel keeps of what one listener has not taken (it doubles the number): some dozen events. By itself it
+# would keep megabytes for each, and it would take a day until they are full.
+SEND_BUFFER_BYTES = 8 * 1024
 GROUPS = 50  # of listeners, woken one per turn of the loop: a send takes 40 us, and there may be six domains
 LOOK_SECONDS = 1.0  # until the place of a listener that has gone is free again
 IDS_PER_MS = 1_000_000  # so the ids of two starts are apart, unless one millisecond is
@@ -68,6 +72,8 @@ class Live:
             Parameter("domain", "", tuple(domain.name for domain in worker.domains), "one domain; all where empty"),
         )
         self._listening = 0
+        self.refused = 0  # because there were too many
+        self.dropped = 0  # because they did not take what was sent
         self._ending = False
         self._first = self._number = now_ms() * IDS_PER_MS
         self._latest: dict[str, Change] = {}
@@ -126,19 +132,29 @@ class Live:
         """The events of one domain, or of all."""
         name = asked(request.query, self._parameters)["domain"]
         if self._listening >= self._most:
+            self.refused += 1
             raise unavailable("too_many_listeners", f"{self._most} are listening already")
         names = [name] if name else [domain.name for domain in self._worker.domains]
         response = EventSourceResponse(ping_interval=self._heartbeat_seconds, send_timeout=self._send_seconds)
         self._listening += 1
         try:
             await response.prepare(request)
+            _keep_little(request)
             async with response:
                 await self._send(request, response, names, self._known(request))
-        except (ConnectionError, TimeoutError) as error:
+        except TimeoutError as error:
+            self.dropped += 1
+            log.info("a listener that takes nothing is dropped: %r", error)
+        except ConnectionError as error:
             log.debug("a listener has gone: %r", error)
         finally:
             self._listening -= 1
         return response
+
+    @property
+    def listening(self) -> int:
+        """How many listen."""
+        return self._listening
 
     def _known(self, request: web.Request) -> int:
         """The id of the last event that a listener has got; 0 for none of ours."""
@@ -158,3 +174,12 @@ class Live:
                 known = change.number
             with suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), LOOK_SECONDS)
+
+
+def _keep_little(request: web.Request) -> None:
+    """Bound what is kept for a listener that reads slowly: in the kernel and in the transport."""
+    transport = request.transport
+    sock = None if transport is None else transport.get_extra_info("socket")
+    if transport is not None and sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)

@@ -16,11 +16,11 @@ import hashlib
 import hmac
 import logging
 import time
-from asyncio import sleep
+from asyncio import sleep, timeout
 from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from app.web.answers import RefusedError
 from app.web.assets import MISSING
@@ -32,6 +32,7 @@ SESSION_SECONDS = 12 * 3_600  # a working day with room
 WRONG_TOKEN_SECONDS = 1.0  # what a wrong guess costs
 QUERY_LIMIT = 2_048  # characters of a query string; the declared parameters need far fewer
 BODY_LIMIT = 4_096  # bytes of a request's body: a log-in form
+BODY_SECONDS = 10.0  # for it to come
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = ("/health/live", "/login", "/static/{path}")  # routes, not paths: there is no other spelling of a route
@@ -110,7 +111,10 @@ class Guard:
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         """Set the cookie for the right token; show the form again, with what was wrong, for another."""
         try:
-            given = str((await request.post()).get("token", ""))
+            async with timeout(BODY_SECONDS):
+                given = str((await request.post()).get("token", ""))
+        except TimeoutError as error:
+            raise RefusedError(408, "request_timeout", f"no whole form within {BODY_SECONDS:g} s") from error
         except (ValueError, LookupError):  # not in its own charset, or in one that nobody knows
             given = ""
         if not self.is_token(given):
@@ -204,6 +208,20 @@ def _explain(request: web.Request, error: web.HTTPException) -> str:
     if isinstance(error, web.HTTPMethodNotAllowed):
         return f"{request.method} is not possible here"
     return error.reason
+
+
+async def expect(request: web.Request) -> web.Response | None:
+    """What aiohttp does about an `Expect` header, which comes before all else: but that the refusal has our shape.
+
+    Its own repeats the header in the answer, and fails where that is no text: a 500 for anybody who asks.
+    """
+    if request.version < HttpVersion11:
+        return None
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return RefusedError(417, "expectation_failed", "the only expectation is 100-continue").response()
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the real answer is yet to come
+    return None
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:

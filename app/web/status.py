@@ -6,6 +6,7 @@ live; a worker's own readiness is about its own partitions. Outcomes come from t
 restarts: consumed = the sum of all outcomes.
 """
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from aiohttp import web
 from app.engine.owned import Owned, State
 from app.version import version
 from app.web.answers import respond, unavailable
+from app.web.connections import Connections
+from app.web.live import Live
 from app.web.parameters import asked, parameters_of
 from app.web.peers import Peers, is_forwarded, understood
 from app.web.worker import Worker
@@ -35,6 +38,18 @@ class PartitionStatus(msgspec.Struct):
     position: int | None = None
     lag_records: int | None = None
     error: str = ""
+    restores: int = 0
+    defects: int = 0
+
+
+class StandbyStatus(msgspec.Struct):
+    """A warm copy of a partition that another worker owns, as its keeper reports it; without rows: not begun yet."""
+
+    domain: str
+    partition: int
+    worker: str
+    rows: int | None = None
+    lag_records: int | None = None
 
 
 class WorkerStatus(msgspec.Struct):
@@ -44,14 +59,19 @@ class WorkerStatus(msgspec.Struct):
     version: str
     reasons: list[str]
     partitions: list[PartitionStatus]
+    standbys: list[StandbyStatus] = []
+    clients: dict[str, int] = {}
+    tasks: int = 0
 
 
 class Status:
     """The handlers about the workers themselves."""
 
-    def __init__(self, worker: Worker, peers: Peers) -> None:
+    def __init__(self, worker: Worker, peers: Peers, live: Live, connections: Connections) -> None:
         self._worker = worker
         self._peers = peers
+        self._live = live
+        self._connections = connections
         self._version = version()
 
     async def live(self, _request: web.Request) -> web.Response:
@@ -84,11 +104,14 @@ class Status:
             "ready": not reasons,
             "reasons": reasons,
             "workers": [
-                {"url": report.url, "version": report.version, "reasons": report.reasons} for report in reports
+                {"url": report.url, "version": report.version, "reasons": report.reasons, "tasks": report.tasks}
+                for report in reports
             ],
             "silent_workers": silent,
             "domains": [domain_status(domain, total) for domain, total in totals],
             "partitions": msgspec.to_builtins(partitions),
+            "clients": {name: sum(report.clients.get(name, 0) for report in reports) for name in own.clients},
+            "standbys": [msgspec.to_builtins(standby) for report in reports for standby in report.standbys],
         }
         return respond(request, body, at=max((total.at for _, total in totals), default=0))
 
@@ -124,11 +147,42 @@ class Status:
     def _report(self) -> WorkerStatus:
         engine = self._worker.engine
         partitions = [self._partition(owned) for domain in self._worker.domains for owned in engine.of_domain(domain)]
-        return WorkerStatus(self._worker.url, self._version, self._reasons(), partitions)
+        tasks = len(asyncio.all_tasks())
+        return WorkerStatus(
+            self._worker.url, self._version, self._reasons(), partitions, self._standbys(), self._clients(), tasks
+        )
+
+    def _clients(self) -> dict[str, int]:
+        """How many there are, and how many the limits have turned away since the worker started."""
+        return {
+            "connections": self._connections.number,
+            "connections_refused": self._connections.refused,
+            "idle_closed": self._connections.idle_closed,
+            "listeners": self._live.listening,
+            "listeners_refused": self._live.refused,
+            "listeners_dropped": self._live.dropped + self._connections.stalled,
+        }
+
+    def _standbys(self) -> list[StandbyStatus]:
+        engine, found = self._worker.engine, []
+        for key in engine.standby.wanted:
+            source, partition = key
+            status = StandbyStatus(engine.domains[source].name, partition, self._worker.url)
+            copy = engine.standby.copy(key)
+            if copy is not None:
+                status.rows, status.lag_records = len(copy.warm.task.table.rows), copy.lag_records
+            found.append(status)
+        return found
 
     def _partition(self, owned: Owned) -> PartitionStatus:
         status = PartitionStatus(
-            owned.domain.name, owned.partition, self._worker.url, owned.state.value, error=owned.last_error
+            owned.domain.name,
+            owned.partition,
+            self._worker.url,
+            owned.state.value,
+            error=owned.last_error,
+            restores=owned.restores,
+            defects=owned.defects,
         )
         if owned.live and owned.task is not None:
             status.rows, status.position = len(owned.task.table.rows), owned.task.position

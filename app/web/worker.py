@@ -49,14 +49,14 @@ class Worker:
 
     def others(self) -> list[str]:
         """The URLs of all other workers that own something."""
-        return sorted({url.rstrip("/") for url in self.distribution()} - {self.url})
+        return sorted({url.rstrip("/") for url in self.distribution()} - {self.url, ""})
 
     def owner(self, domain: Domain, partition: int) -> str | None:
         """The URL of the worker that owns a partition, None while nobody does."""
         topic = topic_name(self.settings, domain, "changelog")
         for url, topics in self.distribution().items():
             if partition in topics.get(topic, ()):
-                return url.rstrip("/")
+                return url.rstrip("/") or None  # a member that did not say where it is
         return None
 
     def partition_of(self, entity: str) -> int:
@@ -70,7 +70,7 @@ class Worker:
 
 def table_of(owned: Owned) -> Table | None:
     """The rows of a partition, None while they must not be shown."""
-    return owned.task.table if owned.live and owned.task is not None else None
+    return owned.task.table if owned.live and owned.task is not None and owned.engine.confirmed else None
 
 
 def complete_totals(worker: Worker, domain: Domain) -> Totals:

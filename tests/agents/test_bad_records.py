@@ -117,6 +117,7 @@ def test_a_bad_value_becomes_a_dead_letter_that_says_why(name: str) -> None:
     letter = letter_of(b"ann", value)
     ours = headers_of(letter)
     assert reason in ours.pop("reason")
+    assert ours.pop("timestamp") == str(NOW)
     assert ours == {"topic": "players-events", "partition": "0", "offset": "40", "outcome": "INVALID"}
     assert (letter.role, letter.key, letter.value) == ("dead-letters", b"ann", value)
     assert [header for header in letter.headers if not header[0].startswith("tidemark-")] == HEADERS

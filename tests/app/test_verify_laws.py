@@ -11,7 +11,8 @@ from agents.driver import Driver, Sent
 from agents.restore import Restore
 from agents.task import Commit, FoldError
 from app.verify.difference import Difference, differences
-from app.verify.rebuild import Made, Partition, Publications, Rebuild, poisoned, published, restored
+from app.verify.letters import letters, poisoned
+from app.verify.rebuild import Made, Partition, Publications, Rebuild, published, restored
 from tables.domain import Domain
 from tables.emission import STATS
 from tables.event import Outcome, millis
@@ -44,9 +45,8 @@ def by_changelog(driver: Driver, now: int) -> Made:
 
 def by_events(driver: Driver, position: int, now: int, told: Publications | None = None) -> Made:
     """The side of the events."""
-    headers = (letter.headers for letter in driver.dead_letters)
-    poison = poisoned(headers, driver.task.source, driver.partition, position)
-    rebuild = Rebuild(partition(driver), poison, now, told)
+    known = letters(driver.dead_letters, driver.task.source, driver.partition)
+    rebuild = Rebuild(partition(driver), poisoned(known, position), now, told, known=known)
     rebuild.read([record for record in driver.source if record.offset < position])
     return rebuild.finish()
 
@@ -251,7 +251,7 @@ def test_dead_letters_of_others_are_nobodys_business() -> None:
 
     mine = headers()
     resent = headers() + headers(topic="other", offset="7")
-    for letters, found in (
+    for told, found in (
         ([mine], {1: "r"}),
         ([resent], {1: "r"}),
         ([headers(topic="other") + mine], {}),
@@ -261,7 +261,8 @@ def test_dead_letters_of_others_are_nobodys_business() -> None:
         ([headers(offset="one")], {}),
         ([[]], {}),
     ):
-        assert poisoned(letters, "t", 0, 5) == found
+        kept = [Sent(0, None, None, headers, 0) for headers in told]
+        assert poisoned(letters(kept, "t", 0), 5) == found
 
 
 def test_heads_are_decoded_by_their_names() -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [fold] [restore] | costs`: measure, print, fail if a required ratio is missed."""
+"""`python -m tests.bench [fold] [restore] | costs | failover`: measure, print, fail if a required ratio is missed."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from app.broker import embedded
 from app.settings import load
-from tests.bench import costs
+from tests.bench import costs, failover
 from tests.bench.benches import SHORT, Bench, Fold, Restore, Sizes
 from tests.bench.installation import remove
 from tests.bench.process import BenchError
@@ -25,17 +25,20 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tests.bench",
         description="Tidemark, the limit and stock Faust, side by side on one broker: KAFKA_BOOTSTRAP_SERVERS, or an "
         "embedded Kafka of its own.",
-        epilog="exit code: 0, or 1 if a required ratio is missed (fold 50 x, restore 30 x stock Faust)",
+        epilog="exit code: 0, or 1 if a required ratio is missed (fold 50 x, restore 30 x stock Faust), or a "
+        "failover's target (6 s, with standbys 2 s)",
     )
-    parser.add_argument("bench", nargs="*", help="fold, restore (both by default); or costs, of single events")
+    parser.add_argument(
+        "bench", nargs="*", help="fold, restore (both by default); or costs, of single events; or failover"
+    )
     parser.add_argument("--events", type=int, metavar="N", help="events to fold, and rows to restore (1,000,000)")
     parser.add_argument("--runs", type=int, metavar="K", help="runs of which the medians are shown (3)")
     parser.add_argument("--short", action="store_true", help="small figures, one run: under a minute")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    if "costs" in arguments.bench and len(arguments.bench) > 1:
-        parser.error("costs is measured by itself")
-    if unknown := set(arguments.bench) - {"fold", "restore", "costs"}:
+    if len(arguments.bench) > 1 and (alone := {"costs", "failover"} & set(arguments.bench)):
+        parser.error(f"{alone.pop()} is measured by itself")
+    if unknown := set(arguments.bench) - {"fold", "restore", "costs", "failover"}:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
     return arguments
 
@@ -74,6 +77,14 @@ def main() -> int:
 
     prefix = f"bench-{uuid.uuid4().hex[:8]}-"
     with _kafka() as servers:
+        if names == ["failover"]:
+            try:
+                return failover.run(servers, prefix, sizes.rows, sizes.runs, say, as_json=arguments.json)
+            except BenchError as error:
+                say(str(error))
+                return 2
+            finally:
+                remove(servers, prefix)
         benches: list[Bench] = []
         if "fold" in names:
             benches += [Fold(domain, servers, prefix, sizes, say) for domain in Fold.events]

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from tables import DOMAINS
 from tests.chaos.run import Scenario, Size
-from tests.chaos.scenarios import killing, moving, standby
+from tests.chaos.scenarios import broker, corruption, killing, load, moving, network, records, resend, soaking, standby
 
 ALL = tuple(domain.name for domain in DOMAINS)
+BOUNDED = ("assessments", "players")
 SEVERAL = ("assessments", "players", "workers")
 
 
@@ -39,7 +40,7 @@ FAULTS = (
     ),
     Fault(
         1, "standby", "SIGKILL of a worker whose partitions another one keeps warm", "promoted, not restored",
-        standby.standby, Size(3_000, 1, ("players", "workers")), Size(100_000, 6, ALL),
+        standby.standby, Size(2_000, 1, ("players", "workers")), Size(100_000, 6, ALL),
     ),
     Fault(
         2, "crash", "a crash between every two steps of the orders assigned, commit and revoked", "each place reached",
@@ -48,6 +49,11 @@ FAULTS = (
     Fault(
         3, "rolling", "rolling restarts of three workers by SIGTERM, static members and others", "each within 10 s",
         killing.rolling, Size(5_000, 1, SEVERAL), Size(50_000, 4, SEVERAL),
+    ),
+    Fault(
+        4, "broker", "the broker is killed and restarted, and stopped for a while, under load",
+        "one line when it goes, one when it returns; not ready, alive and idle meanwhile; ready by itself",
+        broker.broker, Size(3_000), Size(20_000, 3, ALL, 30.0),
     ),
     Fault(
         5, "rebalance", "workers 1 → 3 → 2 under load, some killed", "pause of partitions that do not move",
@@ -68,6 +74,62 @@ FAULTS = (
     Fault(
         5, "foreign", "a stranger's transaction is left open on a changelog", "the worker refuses, and names the place",
         moving.foreign, Size(10_000), Size(100_000),
+    ),
+    Fault(
+        6, "network", "a network that delays, throttles, cuts, stalls and half-opens connections", "",
+        network.network, Size(1_000, seconds=1.0), Size(5_000, 1, SEVERAL, 10.0),
+    ),
+    Fault(
+        6, "endtxn", "answers to EndTxn, and to all else that a commit asks, are lost; an EndTxn comes too late",
+        "an EndTxn without an answer is noticed", network.end_txn, Size(1_000), Size(10_000, 3, seconds=1.0),
+    ),
+    Fault(
+        7, "disk", "no byte can be written to any file: a worker keeps nothing on disk", "",
+        load.disk, Size(1_000, 0), Size(50_000, 3, SEVERAL),
+    ),
+    Fault(
+        8, "garbage", "changelog records that are no cells: garbage, unknown versions, cut off, of unknown names",
+        "refused by place; found; mended by a replay",
+        corruption.garbage, Size(1_000, 1, ("players", "workers")), Size(20_000, 6, SEVERAL),
+    ),
+    Fault(
+        9, "poison", "records of every kind that nobody can fold, among good ones, in every domain",
+        "no restore", records.poison, Size(1_000, 1, ALL), Size(50_000, 1, ALL),
+    ),
+    Fault(
+        9, "resend", "dead letters are resent, mended and not, some twice, while the worker is killed",
+        "each original counts once", resend.resend, Size(3_000), Size(50_000, 10),
+    ),
+    Fault(
+        10, "times", "late, ahead, out of order, repeated, an hour off; leap day, month's end, ISO week 53", "each met",
+        records.times, Size(1_000, 1, ALL), Size(50_000, 1, ALL),
+    ),
+    Fault(
+        11, "oversized", "events as large as topics take, batches that unpack to far more, topics that take less",
+        "refused at the start, by name", records.oversized, Size(1_000), Size(50_000, 2),
+    ),
+    Fault(
+        12, "hot", "one key with nine of ten events; a burst of new keys, ten times as many", "memory within its bound",
+        load.hot, Size(5_000), Size(100_000),
+    ),
+    Fault(
+        13, "offsets", "an offset that was moved, a source that was created anew, one that retention has overtaken",
+        "refused by place; found; mended by a reset", corruption.offsets,
+        Size(500, 1, ("players", "workers")), Size(20_000, 1, ("players", "workers")),
+    ),
+    Fault(
+        14, "topics", "a wrong cleanup policy, a missing topic, a wrong number of partitions",
+        "refused at the start; mended by the command that is named",
+        corruption.wrong_topics, Size(500), Size(20_000),
+    ),
+    Fault(
+        15, "clients", "500 listeners, clients that never read, half requests, huge requests", "folding as without them",
+        load.clients, Size(10_000), Size(100_000, 2, SEVERAL, 120),
+    ),
+    Fault(
+        16, "soak", "kills, rebalances, zombies, outages of broker and network by chance, for a while",
+        "memory slope, open files, asyncio tasks",
+        soaking.soak, Size(5_000, 1, BOUNDED, 30), Size(20_000, 1, BOUNDED, 600),
     ),
 )  # fmt: skip
 

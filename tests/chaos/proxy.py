@@ -146,6 +146,7 @@ class Proxy:
         self.stall()
         self._losing.clear()
         self._holding.clear()
+        self.refuse(on=False)
 
     # -- the machinery, on the proxy's own thread --------------------------------------------------------------------
 

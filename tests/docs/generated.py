@@ -18,6 +18,7 @@ from app.web.parameters import parameters_of
 from app.web.worker import Worker
 from tables import DOMAINS
 from tests.docs import walkthrough
+from tests.docs.limits import limits_table
 
 SETTINGS = Settings.model_construct(bootstrap_servers="unused")  # the defaults, whatever the environment says
 
@@ -172,4 +173,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "topics": topics_table,
     "views": views_table,
     "commands": commands_table,
+    "limits": limits_table,
 } | walkthrough.BLOCKS

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from agents.aggregate import aggregate
-from agents.deadletter import PREFIX
+from agents.deadletter import PREFIX, RESENT, SIZE_LIMIT
 from agents.driver import Sent
 from agents.task import Task
 from app import failures
@@ -21,7 +21,7 @@ GLOSSARY = page("docs/glossary.md")
 OPERATIONS = page("docs/operations.md")
 DESIGN = page("docs/design.md")
 # Raised towards a person who runs a command or a request, with a message of its own.
-ANSWERED = {"InputError", "ChildError", "RefusedError"}
+ANSWERED = {"InputError", "ChildError", "RefusedError", "MendingError"}
 
 
 def _terms(text: str) -> list[str]:
@@ -67,11 +67,11 @@ def test_every_exit_code_is_explained() -> None:
 def test_every_header_of_a_dead_letter_is_documented(document: Page) -> None:
     """And none that is not there."""
     task = Task(PLAYERS, 0, Table(PLAYERS, 0), "players-events", lambda _: 0)
-    aggregate(task, [Sent(0, b"ann", b"{", [], 0)], 0)
+    aggregate(task, [Sent(0, b"ann", b"{" * (SIZE_LIMIT + 1), [], 0)], 0)
     headers = [name for name, _ in task.outgoing[0].headers]
     section = "Dead letters" if document is OPERATIONS else "Rows, cells and what is on the wire"
     named = re.findall(rf"`({PREFIX}\w+)`", document.section(section))
-    assert named == headers
+    assert named == [*headers, RESENT]
 
 
 def test_the_consumed_sum_names_every_outcome() -> None:

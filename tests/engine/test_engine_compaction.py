@@ -142,9 +142,7 @@ def newest(settings: Settings, count: int) -> dict[int, list[int]]:
     """The revisions that a reader of the ring gets, by partition."""
     topic = topic_name(settings, ASSESSMENTS, "snapshots")
     return {
-        partition.partition: [
-            record["revision"] for record in newest_records([json.loads(value) for value in values.values()], count)
-        ]
+        partition.partition: newest_records([json.loads(value)["revision"] for value in values.values()], count, int)
         for partition, values in latest(asyncio.run(read_all(settings, topic))).items()
     }
 

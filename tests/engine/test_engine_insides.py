@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer import fetcher
+from aiokafka.consumer import AIOKafkaConsumer, fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer import message_accumulator, sender
 from aiokafka.producer.producer import AIOKafkaProducer
 from aiokafka.producer.transaction_manager import TransactionManager
 from faust.app.base import App
 from faust.assignor import PartitionAssignor
+from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import conductor, consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.web.drivers import aiohttp as web
+from mode.threads import ServiceThread
 
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     # what, its fingerprint, why the engine cares
@@ -26,6 +28,8 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (sender.BaseHandler.do, "c111d69da2f3", "StrictEndTxnHandler.do replaces it: no answer is fatal"),
     (sender.EndTxnHandler, "9581a915c2d5", "its create_request and handle_response are used as they are"),
     (sender.Sender._sender_routine, "53ce47dcb426", "lets ProducerFenced through, which is how a producer is given up"),
+    (sender.Sender._send_produce_req, "3b9444167629", "PartitionProducer._send_produce is this with a patient handler"),
+    (sender.SendProduceReqHandler, "b08cf657eef7", "PatientProduceHandler asks no longer than a transaction may last"),
     (sender.Sender._fail_all, "8ab4a780321c", "fails the transaction when the sender dies"),
     (TransactionManager.complete_transaction, "1a91677d2a40", "called for an empty transaction"),
     (
@@ -48,17 +52,28 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     ),
     (GroupCoordinator.ensure_active_group, "8a77c31788fa", "does not rejoin while nothing is fetched"),
     (sender.InitPIDHandler, "1d3c5869584f", "fencing: waits while a former transaction is being ended"),
+    (GroupCoordinator._push_error_to_user, "b731d5d19f1e", "waits until somebody has asked: ConsumerThread.get_over"),
+    (GroupCoordinator.check_errors, "d32611d6fa44", "asks, and raises the error"),
+    (GroupCoordinator.request_rejoin, "351f9c424a03", "after an error that passes the group is joined again"),
+    (AIOKafkaConsumer.end_offsets, "1649e097b227", "takes its time-out from _request_timeout_ms, not from the client"),
+    (AIOKafkaClient._get_conn, "f1b61328045a", "says None where there is no connection; app.engine.producer.pace"),
+    (AIOKafkaClient._wait_on_metadata, "2887d75ac797", "raises UnknownTopicOrPartitionError where nobody answers"),
     (GroupCoordinator._do_heartbeat, "0fdf1386079b", "asked out of turn whether this worker is still a member"),
     (
         PartitionAssignor.on_assignment,
         "5595d3f36183",
         "raises for another address; Assignor mends the assignment before",
     ),
+    (PartitionAssignor._perform_assignment, "de29bb56368a", "makes a CopartitionedAssignor, by the name that is ours"),
+    (CopartitionedAssignor.__init__, "1c3ee156ac05", "keeps members, partitions and replicas"),
+    (CopartitionedAssignor.get_assignment, "9f4b14005d85", "changes the members' assignments in place"),
     (
         driver.AIOKafkaConsumerThread._create_worker_consumer,
         "76133d134b46",
         "isolation level and record parsing are set after it",
     ),
+    (driver.AIOKafkaConsumerThread.on_thread_stop, "a31dc0dd0861", "leaves the group; ConsumerThread bounds it"),
+    (ServiceThread.stop, "cae6679ed737", "fails where the thread's loop is closed; ConsumerThread asks before"),
     (driver.AIOKafkaConsumerThread._fetch_records, "42af390b2329", "fetches for the partitions that it is asked for"),
     (driver.ConsumerRebalanceListener, "5bf8810a0bad", "sets app.rebalancing and the generation before anything else"),
     (

@@ -11,8 +11,8 @@ from app.engine.owned import Owned, Slice, State
 from app.main import _faust_settings
 from app.settings import Settings
 from tables.players import PLAYERS
-from tests.web.installation import Member
 from tables.table import Table
+from tests.web.installation import Member
 
 SETTINGS = Settings(bootstrap_servers="127.0.0.1:1", partitions=1)
 SOURCE = "players-events"

@@ -1,12 +1,15 @@
 """The transactional producer of a partition, against a real Kafka."""
 
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import ProducerFenced, RequestTimedOutError
+from aiokafka.errors import NotEnoughReplicasError, ProducerFenced, RequestTimedOutError
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from app.engine.producer import PartitionProducer, UnansweredEndTxnError, delivered_to
@@ -22,9 +25,9 @@ async def topic(kafka: str, prefix: str) -> AsyncIterator[str]:
     await admin.close()
 
 
-def producer_of(kafka: str, topic: str) -> PartitionProducer:
+def producer_of(kafka: str, topic: str, timeout_seconds: float = 10) -> PartitionProducer:
     """A producer for the topic's one partition."""
-    return PartitionProducer({"bootstrap_servers": kafka}, f"{topic}-0", 0, timeout_seconds=10)
+    return PartitionProducer({"bootstrap_servers": kafka}, f"{topic}-0", 0, timeout_seconds)
 
 
 async def transact(producer: PartitionProducer, topic: str, values: list[bytes], *, commit: bool = True) -> int:
@@ -109,4 +112,48 @@ async def test_an_unanswered_end_of_a_transaction_is_asked_once_and_is_fatal(kaf
     await heir.fence()
     await transact(heir, topic, [b"goes on"])
     assert (await committed(kafka, topic, 2))[0] == [b"committed after all", b"goes on"]
+    await heir.release()
+
+
+def lacks_replicas(producer: PartitionProducer, topic: str, seconds: float) -> list[float]:
+    """Let the brokers say for so long that too few replicas are in sync; returns when they were asked, in seconds."""
+    client, asked, began = producer._producer.client, [], time.monotonic()
+    send = client.send
+
+    async def refuse(node: int, request: Any, **options: Any) -> Any:
+        passed = time.monotonic() - began
+        if not isinstance(request, ProduceRequest) or passed > seconds:
+            return await send(node, request, **options)
+        asked.append(passed)
+        partition: tuple[Any, ...] = (0, NotEnoughReplicasError.errno, -1, -1, -1, [], None)
+        return SimpleNamespace(API_VERSION=8, topics=[(topic, [partition])])
+
+    client.send = refuse
+    return asked
+
+
+async def test_too_few_replicas_pass_when_there_are_enough_in_time(kafka: str, topic: str) -> None:
+    """The broker's "not now" is asked again, with pauses, within the transaction; nothing is written twice."""
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    asked = lacks_replicas(producer, topic, 1.0)
+    await transact(producer, topic, [b"in the end"])
+    assert 2 <= len(asked) <= 11  # 100 ms between two
+    assert (await committed(kafka, topic, 1))[0] == [b"in the end"]
+    await producer.release()
+
+
+async def test_too_few_replicas_for_longer_than_a_transaction_are_told(kafka: str, topic: str) -> None:
+    """Not for ever: past its time-out the transaction could not be committed, and the reason would never be heard."""
+    producer = producer_of(kafka, topic, timeout_seconds=1)
+    await producer.fence()
+    asked = lacks_replicas(producer, topic, 60)
+    with pytest.raises(NotEnoughReplicasError):
+        await transact(producer, topic, [b"never"])
+    assert 1 <= asked[-1] < 3
+    await producer.release()
+    heir = producer_of(kafka, topic)
+    await heir.fence()
+    await transact(heir, topic, [b"when they are back"])
+    assert (await committed(kafka, topic, 1))[0] == [b"when they are back"]
     await heir.release()

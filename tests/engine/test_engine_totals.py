@@ -7,6 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+import app.engine.fetch
 import app.engine.totals
 from app.engine.totals import TotalsReader, following
 from app.settings import Settings
@@ -130,7 +131,7 @@ async def test_after_an_error_the_reader_goes_on_where_it_was(monkeypatch: pytes
         consumers.append(Consumer({}))
         return consumers[-1]
 
-    monkeypatch.setattr(app.engine.totals, "reader", reader)
+    monkeypatch.setattr(app.engine.fetch, "reader", reader)
     totals = TotalsReader(Settings(bootstrap_servers="127.0.0.1:1", partitions=1), [PLAYERS])
     for _ in range(2):
         with pytest.raises(KafkaError):

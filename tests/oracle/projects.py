@@ -77,7 +77,7 @@ def read(record: Raw) -> Fields | None:
         kind = fields["type"]
         names = {"upserted": tuple(RULES), "deleted": ("project_id",)}[kind]
         facts = {name: fields[name] if name in fields else OPTIONAL[name] for name in names}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not all(RULES[name](value) for name, value in facts.items()):
         return None

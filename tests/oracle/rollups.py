@@ -51,7 +51,7 @@ def read(record: Raw) -> tuple[str, str, Taken] | None:
         env, instance = fields.get("env"), fields.get("instance_id")
         body = {name: fields[name] for name in ("totals", "by_status", "by_priority", "progress_distribution")}
         at = datetime.fromisoformat(fields["timestamp"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     cut = (at - EPOCH) // MILLISECOND

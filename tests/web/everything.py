@@ -8,6 +8,7 @@ import orjson
 from aiokafka import TopicPartition
 
 from agents.aggregate import aggregate
+from agents.driver import Sent
 from agents.emit import take
 from agents.task import Task
 from app.clock import now_ms
@@ -20,7 +21,7 @@ from app.web.worker import Worker
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.table import Table
-from tests.web.installation import Member, Sent
+from tests.web.installation import Member
 
 PARTITIONS = 2
 SETTLED_MS = 60_000  # until whatever is debounced is published
@@ -69,4 +70,4 @@ class Everything:
     def _tell(self, domain: Domain, partition: int, key: bytes | None, value: bytes | None) -> None:
         where = TopicPartition(topic_name(self.worker.settings, domain, "totals"), partition)
         self._sent[where] += 1
-        self.worker.totals._take(where, Sent(self._sent[where], key or b"", value or b"", []))
+        self.worker.totals._take(where, Sent(self._sent[where], key or b"", value or b"", [], 0))

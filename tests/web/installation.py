@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from aiokafka import TopicPartition
 from pydantic import SecretStr
 
 from agents.aggregate import aggregate
+from agents.driver import Sent
 from agents.emit import take
 from agents.task import Task
 from app.clock import now_ms
@@ -38,21 +39,12 @@ PLAIN = ("Ann", "anna", "ANNABEL", "Bob", "bea", "Cid", "Dan", "Eve")
 NAMES = (*PLAIN, *HOSTILE)
 
 
-class Sent(NamedTuple):
-    """A record, with the fields that Kafka's client gives it."""
-
-    offset: int
-    key: bytes
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
-    timestamp: int = 0
-
-
 @dataclass
 class Member:
     """The group's member, as far as the engine asks: of a generation, with nothing committed."""
 
     generation: int = 1
+    silent_seconds: float = 0.0
 
     async def committed_offset(self, partition: TopicPartition) -> int | None:  # noqa: ARG002 - the engine's protocol
         """Nothing was ever committed."""
@@ -101,7 +93,7 @@ class Installation:
             for number, record in enumerate(commit.outgoing):
                 if record.role == "totals":
                     where = TopicPartition(topic_name(settings, self.domain, "totals"), partition)
-                    totals._take(where, Sent(number, record.key or b"", record.value or b"", []))
+                    totals._take(where, Sent(number, record.key or b"", record.value or b"", [], 0))
             if partition in set(owns):
                 engine.owned[owned.source, partition] = owned
         totals.complete.set()
@@ -120,7 +112,7 @@ class Installation:
         sent: dict[int, list[Sent]] = defaultdict(list)
         for player, event in events():
             partition = engine.partition_of(player.encode())
-            sent[partition].append(Sent(len(sent[partition]), player.encode(), orjson.dumps(event), []))
+            sent[partition].append(Sent(len(sent[partition]), player.encode(), orjson.dumps(event), [], 0))
         return sent
 
     def _owned(self, engine: Engine, partition: int, records: list[Sent]) -> Owned:

@@ -1,15 +1,13 @@
 """Each domain's pages in a real Chromium: the numbers of its API, and every state that a page can be in."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from tests.web import stories
-from tests.web.browser import CHROMIUM, Page, browser
-from tests.web.conftest import Client, Serve, bound_port
+from tests.web.browser import CHROMIUM, Page
+from tests.web.conftest import Client, Serve, at, bound_port
 from tests.web.everything import Everything
 from tests.web.stories import HOSTILE
 from tests.web.test_web_restoring import restore
@@ -52,18 +50,6 @@ async def client(empty: Client, everything: Everything) -> Client:
     """A client of an installation to which all stories have been told."""
     stories.tell(everything)
     return empty
-
-
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    """A browser's page."""
-    async with browser(tmp_path) as opened:
-        yield opened
-
-
-def at(client: Client, path: str) -> str:
-    """The address of a page."""
-    return str(client.make_url("/")).rstrip("/") + path
 
 
 async def texts(page: Page, client: Client, path: str, *elements: str) -> list[str]:

@@ -1,8 +1,5 @@
 """Pages change when the worker tells them that something has; they ask again and again only while it does not."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from app.clock import now_ms
@@ -11,8 +8,8 @@ from tables.assessments import ASSESSMENTS
 from tables.players import PLAYERS
 from tables.tutors import TUTORS
 from tests.web import stories
-from tests.web.browser import CHROMIUM, Page, browser
-from tests.web.conftest import Client, Serve, bound_port
+from tests.web.browser import CHROMIUM, Page
+from tests.web.conftest import Serve, at, bound_port
 from tests.web.everything import Everything
 
 pytestmark = pytest.mark.skipif(
@@ -28,18 +25,6 @@ def everything() -> Everything:
     made = Everything(bound_port())
     stories.tell(made)
     return made
-
-
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    """A browser's page."""
-    async with browser(tmp_path) as opened:
-        yield opened
-
-
-def at(client: Client, path: str) -> str:
-    """The address of a page."""
-    return str(client.make_url("/")).rstrip("/") + path
 
 
 def more_tutors(everything: Everything, name: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
@@ -11,9 +11,8 @@ import pytest
 from agents.emit import take
 from app.clock import now_ms
 from app.engine.owned import Owned
-from app.web.worker import Worker
 from tables.event import iso
-from tests.web.conftest import Client, Serve, bound_port
+from tests.web.conftest import Client, Serve, Two, bound_port, serve_two
 from tests.web.declared import DECLARED, PERIODIC
 from tests.web.installation import NAMES, Installation
 from tests.web.test_web_restoring import restore
@@ -22,20 +21,10 @@ BEARER = {"Authorization": "Bearer shared"}
 PATH = PERIODIC.path
 
 
-class Two(NamedTuple):
-    """Two workers with a token: `owner` owns partitions 0 and 1, `other` 2 and 3."""
-
-    owner: Worker
-    owner_client: Client
-    other_client: Client
-
-
 @pytest.fixture
 async def two(serve: Serve) -> Two:
-    """Both workers, served."""
-    installation = Installation(token="shared")  # noqa: S106 - a token of tests
-    owner, other = installation.worker(bound_port(), (0, 1)), installation.worker(bound_port(), (2, 3))
-    return Two(owner, await serve(owner), await serve(other))
+    """Both workers, served, with a token; `left` owns partition 0."""
+    return await serve_two(serve, Installation(token="shared"))  # noqa: S106 - a token of tests
 
 
 @pytest.fixture
@@ -71,32 +60,32 @@ async def post(
 
 async def test_whoever_is_asked_the_owner_publishes(two: Two, committing: list[Any]) -> None:
     """201 with the record's time and how fresh it is; one record per question."""
-    for number, client in enumerate((two.owner_client, two.other_client), 1):
+    for number, client in enumerate((two.left_client, two.right_client), 1):
         body = await post(client)
         assert body["published"] is True
         assert body["timestamp"] == iso(orjson.loads(committing[-1].value)["time"])
         assert body["partition"] == 0
         assert body["offset"] is not None
-        assert body["as_of"] == iso(two.owner.totals.totals(DECLARED).at)
+        assert body["as_of"] == iso(two.left.totals.totals(DECLARED).at)
         assert 0 <= body["age_seconds"] < 60
         assert len(committing) == number
 
 
 async def test_only_a_post_publishes(two: Two, committing: list[Any]) -> None:
     """A GET, which any link makes, is refused with what is possible; so is a parameter."""
-    async with two.owner_client.get(PATH, headers=BEARER) as answer:
+    async with two.left_client.get(PATH, headers=BEARER) as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-    assert (await post(two.owner_client, f"{PATH}?when=now", 400))["error"]["parameter"] == "when"
+    assert (await post(two.left_client, f"{PATH}?when=now", 400))["error"]["parameter"] == "when"
     assert committing == []
 
 
 async def test_nothing_is_published_while_it_is_restored(two: Two, committing: list[Any]) -> None:
     """503 with Retry-After, also by way of another worker; the totals of the others have to be known, too."""
-    two.owner.totals.complete.clear()
-    assert (await post(two.other_client, status=503))["error"]["code"] == "restoring"
-    two.owner.totals.complete.set()
-    restore(two.owner.engine, 0)
-    for client in (two.owner_client, two.other_client):
+    two.left.totals.complete.clear()
+    assert (await post(two.right_client, status=503))["error"]["code"] == "restoring"
+    two.left.totals.complete.set()
+    restore(two.left.engine, 0)
+    for client in (two.left_client, two.right_client):
         async with client.post(PATH, headers=BEARER) as answer:
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) > 0
@@ -106,8 +95,8 @@ async def test_nothing_is_published_while_it_is_restored(two: Two, committing: l
 
 async def test_an_owner_that_is_gone_is_503(two: Two) -> None:
     """Nobody else publishes in its place."""
-    await two.owner_client.close()
-    assert (await post(two.other_client, status=503))["error"]["code"] == "owner_silent"
+    await two.left_client.close()
+    assert (await post(two.right_client, status=503))["error"]["code"] == "owner_silent"
 
 
 async def test_a_partition_that_is_lost_on_the_way_is_503(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +108,7 @@ async def test_a_partition_that_is_lost_on_the_way_is_503(two: Two, monkeypatch:
         return future
 
     monkeypatch.setattr(Owned, "demand", lost)
-    assert (await post(two.other_client, status=503))["error"]["code"] == "restoring"
+    assert (await post(two.right_client, status=503))["error"]["code"] == "restoring"
 
 
 async def test_a_commit_that_takes_too_long_is_503(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +167,7 @@ async def test_our_own_pages_and_programs_can(serve: Serve, committing: list[Any
 
 async def test_without_the_token_nothing_is_published(two: Two, committing: list[Any]) -> None:
     """401, as everywhere."""
-    async with two.owner_client.post(PATH) as answer:
+    async with two.left_client.post(PATH) as answer:
         assert answer.status == 401
     assert committing == []
 

@@ -5,49 +5,19 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agents.task import Task
-from app.engine.engine import Engine
-from app.engine.owned import Owned, State
-from app.engine.totals import TotalsReader
-from app.settings import load
-from app.web.worker import Worker
 from tables import DOMAINS
-from tables.table import Table
 from tables.views import AggregateView, EntityView, ListView, View
 from tests.web.asking import FRESHNESS, name_of, path_of
 from tests.web.conftest import Client, Serve, bound_port
-from tests.web.installation import Member
+from tests.web.everything import Everything
 
 VIEWS = [view for domain in DOMAINS for view in domain.views]
-PARTITIONS = 2
-
-
-def empty(port: int) -> Worker:
-    """The only worker of an installation of all domains that has seen nothing yet."""
-    settings = load(bootstrap_servers="nowhere:9092", web_port=port, partitions=PARTITIONS)
-    engine, totals = Engine(settings, DOMAINS), TotalsReader(settings, DOMAINS)
-    engine.group = Member()
-    totals.complete.set()
-    for source, domain in engine.domains.items():
-        for partition in range(PARTITIONS):
-            owned = engine.owned[source, partition] = Owned(engine, domain, partition)
-            table = Table(domain, partition, partitions=PARTITIONS)
-            owned.task = Task(domain, partition, table, source, engine.partition_of)
-            owned.state = State.LIVE
-    return Worker(
-        settings=settings,
-        domains=DOMAINS,
-        engine=engine,
-        totals=totals,
-        distribution=dict,
-        lag_records=lambda _owned: 0,
-    )
 
 
 @pytest.fixture
 async def nothing_yet(serve: Serve) -> Client:
     """A client of the empty installation."""
-    return await serve(empty(bound_port()))
+    return await serve(Everything(bound_port()).worker)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=name_of)

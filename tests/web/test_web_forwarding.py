@@ -1,7 +1,7 @@
 """Two workers share the partitions, and each of them answers for all."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -12,27 +12,16 @@ from app.web.peers import FORWARDED
 from app.web.security import COOKIE, Guard
 from app.web.worker import Worker
 from tests.web.asking import ENTITY_VIEWS, path_of
-from tests.web.conftest import Client, Serve, bound_port
+from tests.web.conftest import Client, Serve, Two, bound_port, serve_two
 from tests.web.installation import NAMES, Installation
 
 BEARER = {"Authorization": "Bearer shared"}
 
 
-class Two(NamedTuple):
-    """Two workers: `left` owns partitions 0 and 1, `right` 2 and 3. They share a token."""
-
-    left: Worker
-    right: Worker
-    left_client: Client
-    right_client: Client
-
-
 @pytest.fixture
 async def two(serve: Serve) -> Two:
-    """Both workers, served."""
-    installation = Installation(token="shared")  # noqa: S106 - a token of tests
-    left, right = installation.worker(bound_port(), (0, 1)), installation.worker(bound_port(), (2, 3))
-    return Two(left, right, await serve(left), await serve(right))
+    """Both workers, served. They share a token."""
+    return await serve_two(serve, Installation(token="shared"))  # noqa: S106 - a token of tests
 
 
 async def ask(client: Client, path: str, status: int = 200, **headers: str) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from yarl import URL
@@ -16,7 +16,7 @@ from app.web.worker import Worker
 from tables.row import Row
 from tables.table import Table
 from tests.web.asking import FRESHNESS
-from tests.web.conftest import Client, Serve, bound_port
+from tests.web.conftest import Client, Serve, Two, bound_port, serve_two
 from tests.web.declared import DECLARED, LIST, SHORT, SUM
 from tests.web.installation import NAMES, Installation
 from tests.web.test_web_restoring import restore
@@ -26,21 +26,10 @@ BY_NAME = sorted(NAMES)
 BY_KILLS = sorted(NAMES, key=lambda name: -KILLS[name])
 
 
-class Two(NamedTuple):
-    """Two workers: `left` owns partitions 0 and 1, `right` 2 and 3."""
-
-    left: Worker
-    right: Worker
-    left_client: Client
-    right_client: Client
-
-
 @pytest.fixture
 async def two(serve: Serve) -> Two:
     """Both workers, served."""
-    installation = Installation()
-    left, right = installation.worker(bound_port(), (0, 1)), installation.worker(bound_port(), (2, 3))
-    return Two(left, right, await serve(left), await serve(right))
+    return await serve_two(serve, Installation())
 
 
 async def ask(client: Client, path: str, status: int = 200, **query: str | int) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 from aiokafka import TopicPartition
 
+from agents.driver import Sent
 from app.engine.totals import TotalsReader
 from app.topology import topic_name
 from app.web.live import Live
@@ -22,7 +23,7 @@ from tables.event import OUTCOMES
 from tables.players import PLAYERS
 from tests.web import conftest
 from tests.web.conftest import Client, Serve, bound_port
-from tests.web.installation import Installation, Sent
+from tests.web.installation import Installation
 
 PATH = "/api/v1/live"
 OTHERS = replace(PLAYERS, name="others", views=())
@@ -51,7 +52,7 @@ class Told:
         """A newer totals record."""
         totals = {"outcomes": dict.fromkeys(OUTCOMES, 0) | {"applied": consumed}, "keys": keys, "at": 1_000}
         where = TopicPartition(topic_name(self.worker.settings, domain, "totals"), 0)
-        self.worker.totals._take(where, Sent(consumed, b"0", orjson.dumps(totals), []))
+        self.worker.totals._take(where, Sent(consumed, b"0", orjson.dumps(totals), [], 0))
 
     async def until_listening(self, number: int) -> None:
         """Wait until so many listen."""

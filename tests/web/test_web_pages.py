@@ -98,5 +98,5 @@ def test_the_chart_library_is_what_its_readme_says() -> None:
 def test_every_page_has_its_fragment_and_script() -> None:
     """Nothing is left over, either."""
     names = {page.name for page in PAGES}
-    assert names | {"frame", "login", "missing"} == {path.stem for path in HTML}
+    assert names | {"frame", "head", "login", "missing"} == {path.stem for path in HTML}
     assert {f"js/{name}.js" for name in names} <= files().keys()

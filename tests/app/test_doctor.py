@@ -1,0 +1,187 @@
+"""`tidemark doctor` on a real Kafka: it finds what is wrong, exactly there, and nothing where nothing is."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from click.testing import CliRunner
+
+from app import topology
+from app.commands import main
+from app.settings import Settings, load
+from app.topology import topic_name
+from tables.players import PLAYERS
+from tables.projects import PROJECTS
+from tests.app.folded import commit_offset, folded, held, write
+from tests.chaos.process import wait_for
+
+
+def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and findings."""
+    result = CliRunner().invoke(main, ("doctor", *arguments, "--json"))
+    assert result.exit_code in {0, 1}, result.output
+    said = json.loads(result.stdout)
+    assert said["ok"] == (result.exit_code == 0)
+    return result.exit_code, said["findings"]
+
+
+def places(findings: list[dict[str, Any]]) -> list[tuple[str, str, int | None]]:
+    """Severity, topic and offset of each."""
+    return [(one["severity"], one["topic"], one["offset"]) for one in findings]
+
+
+@pytest.fixture
+def settings(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """An installation of one partition, also in the environment."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
+    monkeypatch.setenv("TIDEMARK_PARTITIONS", "1")
+    monkeypatch.setenv("TIDEMARK_TRANSACTION_TIMEOUT_SECONDS", "1")
+    return load()
+
+
+def administer(settings: Settings, work: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> None:
+    """Do something as an administrator would."""
+
+    async def working() -> None:
+        admin = AIOKafkaAdminClient(**settings.kafka())
+        await admin.start()
+        try:
+            await work(admin)
+        finally:
+            await admin.close()
+
+    asyncio.run(working())
+
+
+def test_every_bad_cell_is_named_with_its_offset_and_the_remedy_mends_it(settings: Settings) -> None:
+    """Garbage, an unknown version, a truncated cell, an unknown name, another spelling; each once, and nothing else."""
+    folded(settings, PLAYERS)
+    assert doctor("players", "--deep") == (0, [])
+    topic = topic_name(settings, PLAYERS, "changelog")
+    cells = next(iter(held(settings, PLAYERS)["changelog"].values()))
+    first, second, third = sorted(key for key in cells if key and b'"damage"' in key)[:3]
+    bad: list[tuple[bytes | None, bytes | None]] = [
+        (first, b"\x09" + cells[first][1:]),
+        (second, cells[second][:-1]),
+        (third.replace(b",", b", "), cells[third]),
+        (b"\xff\xfe", b"\x01garbage"),
+        (b'["ann","nothing"]', b"\x01\x90"),
+        (b"[null]", b"\x01\x80\x80"),
+    ]
+    offset = write(settings, topic, bad)
+    code, findings = doctor("players")
+    assert code == 1
+    assert sorted(places(findings)) == [("error", topic, offset + number) for number in range(len(bad))]
+    said = {one["offset"] - offset: one["what"] for one in findings}
+    assert said[0] == "format 09, want 1"
+    assert "truncated" in said[1]
+    assert said[2].startswith("another spelling of")
+    assert said[4] == "there are no cells of kind 'nothing'"
+    assert all("tidemark replay players --partition 0" in one["remedy"] for one in findings)
+    shown = CliRunner().invoke(main, ("doctor", "players"))
+    assert f"error: {topic} partition 0 offset {offset} key " in shown.stdout
+    assert shown.stderr.endswith("6 errors\n")
+    assert CliRunner().invoke(main, ("replay", "players", "--execute")).exit_code == 0
+    assert doctor("players", "--deep") == (0, [])
+
+
+def test_a_number_that_is_wrong_and_well_formed_is_found_by_the_events(settings: Settings) -> None:
+    """No reading of the changelog tells; --deep does, and shows both."""
+    folded(settings, PLAYERS)
+    cells = next(iter(held(settings, PLAYERS)["changelog"].values()))
+    key = next(key for key in cells if key and b'"damage"' in key)
+    write(settings, topic_name(settings, PLAYERS, "changelog"), [(key, b"\x01\x92\x07\x08")])
+    assert doctor("players") == (0, [])
+    code, findings = doctor("players", "--deep")
+    assert (code, [one["check"] for one in findings]) == (1, ["events"])
+    assert '{"hits":7,"damage":8}' in findings[0]["what"]
+
+
+def test_an_offset_that_was_moved_and_a_source_that_was_created_anew_are_told_apart(settings: Settings) -> None:
+    """The former with the command that moves it back; the latter also when it has grown past the rows' position."""
+    folded(settings, PROJECTS)
+    source = TopicPartition(topic_name(settings, PROJECTS, "events"), 0)
+    totals = next(iter(held(settings, PROJECTS)["totals"].values()))
+    position = json.loads(totals[b"0"])["position"]
+    commit_offset(settings, source, 7)
+    code, (finding, _) = doctor("projects")
+    assert (code, finding["severity"]) == (1, "error")
+    assert f"has committed offset 7, and the rows end at {position}" in finding["what"]
+    assert f"--reset-offsets --to-offset {position} --execute" in finding["remedy"]
+    commit_offset(settings, source, position)
+    assert doctor("projects") == (0, [])
+
+    administer(settings, lambda admin: admin.delete_topics([source.topic]))
+    code, findings = doctor("projects")
+    assert code == 1
+    assert findings[0]["what"] == f"topic {source.topic} does not exist"
+    assert findings[0]["remedy"] == "create it with: tidemark topics create"
+    assert CliRunner().invoke(main, ("topics", "create")).exit_code == 0
+    code, findings = doctor("projects")
+    assert (code, len(findings)) == (1, 1)
+    assert "it is not the topic that the rows were folded from" in findings[0]["what"]
+    write(settings, source.topic, [(b"x", None)] * (position + 5))
+    code, findings = doctor("projects")
+    assert "it is not the topic that the rows were folded from" in findings[0]["what"]
+    assert "tidemark reset projects --execute" in findings[0]["remedy"]
+    assert CliRunner().invoke(main, ("reset", "projects", "--execute")).exit_code == 0
+    code, findings = doctor("projects")
+    assert (code, [one["check"] for one in findings]) == (0, ["group"])  # 205 records wait
+
+
+def test_a_transaction_that_nobody_ends_is_found_with_the_commands_that_end_it(settings: Settings) -> None:
+    """Once it is older than any of ours may be."""
+    folded(settings, PLAYERS)
+    topic = topic_name(settings, PLAYERS, "stats")
+
+    async def story() -> None:
+        producer = AIOKafkaProducer(
+            **settings.kafka(), transactional_id=f"{settings.prefix}stranger", transaction_timeout_ms=60_000
+        )
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            sent = await (await producer.send(topic, key=b"x", value=b"x", partition=0))
+            found: list[tuple[int, list[dict[str, Any]]]] = []
+
+            def look() -> bool:
+                found.append(doctor("players"))
+                return found[-1][0] == 1
+
+            await asyncio.to_thread(wait_for, look, 20)
+            (finding,) = found[-1][1]
+            assert (finding["topic"], finding["offset"]) == (topic, sent.offset)
+            assert f"--topic {topic} --partition 0 --start-offset {sent.offset}" in finding["remedy"]
+        finally:
+            await producer.abort_transaction()
+            await producer.stop()
+
+    asyncio.run(story())
+    assert doctor("players") == (0, [])
+
+
+def test_settings_that_a_broker_or_a_topic_has_wrong_are_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too small a maximum, too many replicas to be in sync, timeouts that the broker refuses."""
+    asyncio.run(topology.create(settings, [PLAYERS]))
+    topic = topic_name(settings, PLAYERS, "changelog")
+    wrong = {"cleanup.policy": "delete", "max.message.bytes": "1000", "min.insync.replicas": "2"}
+    administer(settings, lambda admin: admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wrong)]))
+    wait_for(lambda: len(doctor("players")[1]) == 3, 10)
+    found = {one["what"]: one["remedy"] for one in doctor("players")[1]}
+    assert f"topic {topic} has cleanup.policy=delete, wanted compact" in found
+    assert any(what.startswith(f"topic {topic} has max.message.bytes=1000, wanted") for what in found)
+    assert "min.insync.replicas=2, and 1 replicas" in found
+    assert CliRunner().invoke(main, ("topics", "create")).exit_code == 0
+    monkeypatch.setenv("TIDEMARK_SESSION_TIMEOUT_SECONDS", "6")
+    monkeypatch.setenv("TIDEMARK_REPLICATION", "3")
+    code, findings = doctor("projects")
+    assert code == 1
+    assert "1 brokers answer, and TIDEMARK_REPLICATION is 3" in [one["what"] for one in findings]

@@ -1,0 +1,197 @@
+"""`tidemark replay` on a real Kafka."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from click.testing import CliRunner, Result
+
+from app import topology
+from app.commands import main
+from app.engine.producer import PartitionProducer
+from app.repair.partition import repairing
+from app.repair.plan import emptied
+from app.repair.swap import RepairError
+from app.settings import Settings, load
+from app.topology import topic_name
+from app.verify.partition import partition_of
+from tables.domain import Domain
+from tables.players import PLAYERS
+from tables.tutors import TUTORS
+from tests.app.folded import Held, folded, held, silent, write
+
+
+def run(*arguments: str) -> Result:
+    """The command line."""
+    return CliRunner().invoke(main, arguments)
+
+
+def replay(*arguments: str) -> dict[str, Any]:
+    """What `tidemark replay players` says of partition 0."""
+    result = run("replay", "players", "--partition", "0", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)["partitions"][0]
+    return found
+
+
+@pytest.fixture
+def settings(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """An installation of one partition, also in the environment."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
+    monkeypatch.setenv("TIDEMARK_PARTITIONS", "1")
+    return load()
+
+
+def changelog(settings: Settings, domain: Domain = PLAYERS) -> str:
+    """The topic of the cells."""
+    return topic_name(settings, domain, "changelog")
+
+
+def cell(before: Held, kind: bytes = b'"damage"') -> bytes:
+    """The key of some cell."""
+    return next(key for cells in before["changelog"].values() for key in cells if key and kind in key)
+
+
+def test_a_tool_that_dies_on_the_way_leaves_the_old_table(settings: Settings) -> None:
+    """Killed after the records are sent, and after the offset is: readers see what was; the next run mends it."""
+    folded(settings, PLAYERS)
+    right = held(settings, PLAYERS)
+    write(settings, changelog(settings), [(cell(right), b"\x01\x92\x07\x08"), (b"\xff\xfe", b"garbage")])
+    wrong = held(settings, PLAYERS)
+    for failpoint in ("swap.sent", "swap.offset"):
+        command = [sys.executable, "-m", "app", "replay", "players", "--execute"]
+        environment = os.environ | {"TIDEMARK_FAILPOINT": failpoint}
+        died = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert died.returncode == -signal.SIGKILL, died
+        assert held(settings, PLAYERS) == wrong
+    said = replay("--execute")
+    assert (said["executed"], said["differing"]) == (True, 1)
+    assert said["problems"][0] | {"offset": 0} == {"offset": 0, "key": "\\xff\\xfe", "reason": "format 67, want 1"}
+    assert held(settings, PLAYERS) == right
+    assert replay()["differing"] == 0
+
+
+def test_whoever_fences_last_wins_and_nobody_writes_half(settings: Settings) -> None:
+    """A zombie's open transaction is aborted by the tool; a worker that takes over aborts the tool's."""
+    folded(settings, PLAYERS)
+    before = held(settings, PLAYERS)
+
+    async def story() -> None:
+        zombie = PartitionProducer(settings.kafka(), f"{settings.application_id}-players-0", 0, 10)
+        await zombie.fence()
+        await zombie.begin()
+        batch = zombie.batch()
+        batch.append(b'["zombie"]', b"\x01\x90")
+        for future in await zombie.send(changelog(settings), 0, batch):
+            await future
+        async with repairing(settings, PLAYERS, silent, execute=True) as repair, repair._fenced(0) as swap:
+            assert swap is not None
+            with pytest.raises(Exception, match=r"epoch|fenced|Fenced"):
+                await zombie.commit()
+            await zombie.release()
+            worker = PartitionProducer(settings.kafka(), f"{settings.application_id}-players-0", 0, 10)
+            await worker.fence()
+            plan = emptied(await repair._find(0), partition_of(settings, PLAYERS, 0).task(), 0)
+            assert not plan.empty
+            with pytest.raises(RepairError, match="taken the partition over"):
+                await swap.write(plan)
+            await worker.release()
+
+    asyncio.run(story())
+    assert held(settings, PLAYERS) == before
+
+
+def test_what_retention_has_deleted_is_not_forgotten_by_accident(settings: Settings) -> None:
+    """Refused, unless --from says that the table is to be made of what is left."""
+    folded(settings, PLAYERS)
+    source = TopicPartition(topic_name(settings, PLAYERS, "events"), 0)
+
+    async def delete() -> None:
+        admin = AIOKafkaAdminClient(**settings.kafka())
+        await admin.start()
+        try:
+            await admin.delete_records({source: RecordsToDelete(before_offset=100)})
+        finally:
+            await admin.close()
+
+    asyncio.run(delete())
+    refused = run("replay", "players", "--execute")
+    assert refused.exit_code == 1
+    assert f"{source.topic} partition 0 begins at offset 100" in refused.stderr
+    assert "--from beginning" in refused.stderr
+    said = replay("--from", "beginning", "--execute")
+    assert (said["records"], said["position"]) == (100, 200)
+    assert said["rows"]["after"] < said["rows"]["before"]
+    assert replay("--from", "beginning")["differing"] == 0
+    for moment in ("99", "201"):
+        outside = run("replay", "players", "--partition", "0", "--from", moment)
+        assert outside.exit_code == 1
+        assert f"--from {moment}: {source.topic} holds offsets from 100 to 200" in outside.stderr
+
+
+def test_a_replay_may_stop_early_and_a_worker_folds_the_rest(settings: Settings) -> None:
+    """--to is at most where the table is: what nobody has folded yet is a worker's."""
+    folded(settings, PLAYERS)
+    said = replay("--to", "50", "--execute")
+    assert (said["position"], said["totals"]["position"]) == (50, {"before": 200, "after": 50})
+    assert replay()["differing"] == 0
+    beyond = run("replay", "players", "--partition", "0", "--to", "60")
+    assert beyond.exit_code == 1
+    assert "has been folded up to 50" in beyond.stderr
+    assert replay("--to", "end")["position"] == 50
+
+
+def test_a_record_without_a_key_is_removed_with_all_before_it(settings: Settings) -> None:
+    """No tombstone deletes it. The topic's settings are afterwards what they were."""
+    folded(settings, TUTORS)
+    right = held(settings, TUTORS)
+    topic = changelog(settings, TUTORS)
+
+    async def policy(value: str) -> None:
+        admin = AIOKafkaAdminClient(**settings.kafka())
+        await admin.start()
+        try:
+            own = {"cleanup.policy": value, "segment.bytes": str(64 * 1024 * 1024)}
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, own)])
+        finally:
+            await admin.close()
+
+    asyncio.run(policy("delete"))
+    offset = write(settings, topic, [(None, b"nobody's")])
+    asyncio.run(policy("compact"))
+    found = json.loads(run("doctor", "tutors", "--json").stdout)["findings"]
+    assert [(one["topic"], one["offset"], one["what"]) for one in found] == [(topic, offset, "the record has no key")]
+    assert run("replay", "tutors", "--execute").exit_code == 0
+    after = held(settings, TUTORS)
+    assert after["changelog"].keys() == right["changelog"].keys()
+    assert {key for cells in after["changelog"].values() for key in cells} == {
+        key for cells in right["changelog"].values() for key in cells
+    }
+    assert asyncio.run(topology.problems(settings, [TUTORS])) == []
+    assert run("doctor", "tutors", "--deep").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--from", "17"), "say which with --partition"),
+        (("--from", "yesterday", "--partition", "0"), "neither beginning, nor end, nor an offset, nor a time"),
+        (("--partition", "7"), "there are 1, from 0 on"),
+    ],
+)
+@pytest.mark.usefixtures("settings")
+def test_wrong_usage_is_explained(arguments: tuple[str, ...], said: str) -> None:
+    """Exit code 2, before anything is asked of Kafka."""
+    result = run("replay", "players", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr

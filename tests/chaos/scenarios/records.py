@@ -1,0 +1,229 @@
+"""Hostile records: none of them stops a partition, each is where it belongs, and nothing good is lost beside it."""
+
+import asyncio
+import json
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from random import Random
+from unittest import mock
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from app import topology
+from app.generate.commands import accepts
+from app.generate.events import events_of
+from app.generate.poison import POISON, Record, spoil
+from app.topology import topic_name
+from tables.domain import Domain
+from tables.event import DAY_MS
+from tables.players import PLAYERS
+from tests.chaos import expected
+from tests.chaos.checker import Verdict
+from tests.chaos.produce import produce
+from tests.chaos.run import Run
+from tests.oracle import live
+from tests.oracle.interface import Oracle, Raw
+
+Known = Mapping[tuple[bytes | None, bytes | None], str]
+"""(key, value) of a record -> how it must end."""
+
+# -- row 9 -------------------------------------------------------------------------------------------------------------
+
+DEEP = 20_000  # levels of nesting
+GARBAGE: tuple[bytes, ...] = (
+    b"", b"\x00", b"\xff\xfe", b"{", b"[]", b"null", b"NaN", b"Infinity", b'"text"', b"7", b"-", b"1e400", b"9" * 5_000,
+    b"\xef\xbb\xbf{}", b"{" * DEEP, b"[" * DEEP, b'{"a":' * DEEP, b'{"type":' + b"[" * DEEP + b"]" * DEEP + b"}",
+    b'{"type":"\\ud800"}', b'{"type":1e400}', b'{"type":' + b"9" * 5_000 + b"}", zlib.compress(b"{}"),
+)  # fmt: skip
+KEYS = (None, b"", b"\xff\xfe", b"x" * 2_000, b"[null]", b"\xed\xa0\x80")
+
+
+def knowing(oracle: type[Oracle], known: Known) -> type[Oracle]:
+    """An oracle that is told of some records how they must end; of all others it knows by itself."""
+
+    class Knowing(oracle):  # type: ignore[valid-type, misc] # whichever it is
+        def __init__(self) -> None:
+            super().__init__()
+            self.told: Counter[str] = Counter()
+
+        def fold(self, record: Raw) -> None:
+            outcome = known.get((record.key, record.value))
+            if outcome is None:
+                super().fold(record)
+            else:
+                self.told[outcome] += 1
+
+        def outcomes(self) -> Mapping[str, int]:
+            return Counter(super().outcomes()) + self.told
+
+    return Knowing
+
+
+def poison(run: Run) -> Verdict:
+    """Every kind of poison in every domain, in the middle of a good load: a dead letter each, at its place."""
+    run.write()
+    worker = run.worker()
+    worker.wait_live(run.partitions())
+    oracles: dict[str, type[Oracle]] = {}
+    for domain in run.domains:
+        known = dict(poisonous(domain, run.rng))
+        good = live.events(domain, run.events, run.rng.randrange(1_000))
+        records = mixed(good, list(known), run.rng)
+        asyncio.run(produce(run.settings, topic_name(run.settings, domain, "events"), records))
+        oracles[domain.name] = knowing(expected.ORACLES[domain.name], known)
+    run.note("kinds of poison", str(len(POISON) + len(GARBAGE) + len(KEYS)))
+    with mock.patch.dict(expected.ORACLES, oracles):
+        verdict = run.finish(worker)
+    if "its rows are dropped" in worker.said():
+        raise RuntimeError(f"a record has cost a restore:\n{worker.said()[-3000:]}")
+    return verdict
+
+
+def poisonous(domain: Domain, rng: Random) -> Iterator[tuple[tuple[bytes | None, bytes | None], str]]:
+    """Records that none of a domain's may be, with how they must end: garbage, and events spoilt in every way."""
+    accepted = accepts(domain)
+    good = [
+        (key, value) for key, value in islice(live.events(domain, 2_000, 7), 500) if key and value and accepted(value)
+    ]
+    for number, garbage in enumerate(GARBAGE):
+        yield (rng.choice(good)[0], garbage), "invalid"
+        yield (KEYS[number % len(KEYS)], garbage), "invalid"
+    for key in KEYS:
+        yield (key, rng.choice(good)[1]), "misrouted"
+    yield (None, None), "invalid"
+    yield (b"\xff\xfe", None), "invalid"
+    if domain.on_null is None:
+        yield (good[0][0], None), "invalid"
+    for kind in POISON:
+        for key, value in rng.sample(good, 5):
+            spoilt = spoil(Record(key, value), kind, rng, accepted)
+            yield (spoilt.key, spoilt.value), "misrouted" if spoilt.poison.endswith(" key") else "invalid"
+
+
+def mixed(good: Iterable[live.Sent], bad: list[live.Sent], rng: Random) -> Iterator[live.Sent]:
+    """The good ones in their order, with the bad ones anywhere among them, three of them in a row now and then."""
+    rng.shuffle(bad)
+    for record in good:
+        yield record
+        if bad and rng.random() < 0.1:
+            for _ in range(min(len(bad), rng.choice((1, 1, 3)))):
+                yield bad.pop()
+    yield from bad
+
+
+# -- row 10 ------------------------------------------------------------------------------------------------------------
+
+HOUR_MS = 3_600_000
+# 2024-02-29 and 2020-12-28..2021-01-03, the ISO week 53, and a month's end; all in UTC, each from ten minutes before.
+LEAP_DAY, WEEK_53, NEW_YEAR, MONTH_END = 1_709_164_200_000, 1_609_113_000_000, 1_609_458_600_000, 1_785_541_800_000
+
+
+def times(run: Run) -> Verdict:
+    """Late, ahead, out of order, twice, an hour off, and where the calendar turns: the right bucket and count."""
+    now = time.time_ns() // 1_000_000
+    starts = {
+        "leap day": LEAP_DAY, "week 53": WEEK_53, "new year": NEW_YEAR, "month end": MONTH_END,
+        "91 days ago": now - 91 * DAY_MS, "an hour ago": now - HOUR_MS, "in an hour": now + HOUR_MS,
+        "in 20 hours": now + 20 * HOUR_MS, "in two days": now + 2 * DAY_MS, "1970": 0,
+    }  # fmt: skip
+    asyncio.run(topology.create(run.settings, run.domains))
+    worker = run.worker()
+    count = run.events // len(starts)
+    for domain in run.domains:
+        each = [told(domain, start, count, number) for number, start in enumerate(starts.values())]
+        shuffled = disordered(chain.from_iterable(each), run.rng)
+        asyncio.run(produce(run.settings, topic_name(run.settings, domain, "events"), shuffled))
+    verdict = run.finish(worker)
+    missing = {"applied", "duplicate", "late", "invalid"} - {name for name, count in verdict.outcomes.items() if count}
+    if missing:
+        raise RuntimeError(f"nothing was {missing}: {verdict.outcomes}")
+    return verdict
+
+
+def told(domain: Domain, start: int, count: int, seed: int) -> Iterator[live.Sent]:
+    """Events of a domain from some time on."""
+    return ((each.key, each.value) for each in islice(events_of(domain.name, Random(seed), 50, start), count))
+
+
+def disordered(records: Iterable[live.Sent], rng: Random) -> list[live.Sent]:
+    """Some again, some earlier or later by up to a few hundred places, some by as far as it goes."""
+    placed = []
+    for place, record in enumerate(records):
+        far = rng.choice((0, 0, 0, 0, 300, 10_000)) * rng.random()
+        placed.append((place + far, place, record))
+        if rng.random() < 0.05:
+            placed.append((place + rng.random() * 500, place, record))
+    return [record for _, _, record in sorted(placed, key=lambda each: each[:2])]
+
+
+# -- row 11 ------------------------------------------------------------------------------------------------------------
+
+MEBIBYTE = 1024 * 1024
+
+
+def oversized(run: Run) -> Verdict:
+    """Events as large as brokers take, batches that unpack to far more, topics that take more, or less, than ours."""
+    run.write()
+    events = topic_name(run.settings, PLAYERS, "events")
+    asyncio.run(_configured(run, events, {"max.message.bytes": str(12 * MEBIBYTE)}))
+    asyncio.run(_large(run, events))
+    worker = run.worker()
+    run.write()
+    run.drain()
+    worker.stop()
+    for role in ("changelog", "totals", "dead-letters")[: 3 if run.faults > 1 else 1]:
+        _refused(run, topic_name(run.settings, PLAYERS, role))
+    return run.finish(run.worker())
+
+
+async def _large(run: Run, topic: str) -> None:
+    """Large records, some of them events; packed, most of them take a thousandth of what they unpack to."""
+    plain = AIOKafkaProducer(**run.settings.kafka(), max_request_size=12 * MEBIBYTE)
+    packed = AIOKafkaProducer(**run.settings.kafka(), max_request_size=64 * MEBIBYTE, compression_type="gzip")
+    await asyncio.gather(plain.start(), packed.start())
+    try:
+        for number, size in enumerate((900_000, MEBIBYTE - 2_000, 5 * MEBIBYTE, 11 * MEBIBYTE)):
+            await plain.send_and_wait(topic, key=b"large", value=_event(number, size))
+            await plain.send_and_wait(topic, key=b"large", value=b"x" * size)
+        for number, size in enumerate(
+            (2 * MEBIBYTE, 20 * MEBIBYTE)[: run.faults + 1] + (40 * MEBIBYTE,) * (run.faults > 1), 10
+        ):
+            await packed.send_and_wait(topic, key=b"large", value=_event(number, size))
+            await packed.send_and_wait(topic, key=b"large", value=b" " * size)
+            await packed.send_and_wait(topic, key=b"k" * size, value=b"{}")
+    finally:
+        await asyncio.gather(plain.stop(), packed.stop())
+
+
+def _event(number: int, size: int) -> bytes:
+    """An event of so many bytes, most of them in a field that nobody knows."""
+    event = {
+        "type": "damage", "match": "large", "seq": number, "player": "large", "match_type": "official",
+        "at": "2026-01-05T00:00:00Z", "damage": 1.5,
+    }  # fmt: skip
+    return json.dumps(event | {"unknown": "x" * (size - 160)}).encode()
+
+
+def _refused(run: Run, topic: str) -> None:
+    """A topic that takes less than our batches: refused at the start, by name; mended, it goes on."""
+    asyncio.run(_configured(run, topic, {"max.message.bytes": "1000", "cleanup.policy": "compact"}))
+    worker = run.worker()
+    code = worker.wait_dead()
+    if code == 0 or topic not in worker.said() or "max.message.bytes=1000" not in worker.said():
+        raise RuntimeError(f"the worker ended with {code} and did not name {topic}:\n{worker.said()[-3000:]}")
+    asyncio.run(_configured(run, topic, {"max.message.bytes": str(MEBIBYTE), "cleanup.policy": "compact"}))
+
+
+async def _configured(run: Run, topic: str, config: Mapping[str, str]) -> None:
+    admin = AIOKafkaAdminClient(**run.settings.kafka())
+    await admin.start()
+    try:
+        own = {"retention.ms": str(7 * DAY_MS)} if topic.endswith("-events") else {}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, own | dict(config))])
+    finally:
+        await admin.close()
