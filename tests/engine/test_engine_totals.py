@@ -127,7 +127,7 @@ async def test_after_an_error_the_reader_goes_on_where_it_was(monkeypatch: pytes
     """From the beginning, the numbers of all views would go back in time, and a periodic record might hold them."""
     consumers: list[Consumer] = []
 
-    def reader(_kafka: object) -> Consumer:
+    def reader(*_arguments: object) -> Consumer:
         consumers.append(Consumer({}))
         return consumers[-1]
 
