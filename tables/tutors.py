@@ -117,6 +117,8 @@ def _session(row: Row, event: Session, at: int, totals: TutorsTotals) -> Outcome
         if at <= known.version:
             return Outcome.DUPLICATE if at == known.version else Outcome.LATE
         kept = max(start, known.kept)
+        if kept < horizon(max(row.head.at, at)):  # as if it was not known: else it would be LATE only the first time
+            return Outcome.LATE
     elif _is_late(row, start, at):
         return Outcome.LATE
     row.put(name, SessionCell(at, start, kept, deleted=True) if event.deleted else _cell(event, at, start, kept))

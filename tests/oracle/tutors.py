@@ -295,6 +295,8 @@ class Tutor:
                 return "duplicate"
             if at < before["version"]:
                 return "late"
+            if name[0] == "session" and max(start, before["kept"]) < past(max(at, self.newest)):
+                return "late"
             if waits and before["session_id"] == event["session_id"]:
                 waits = name in self.waiting
         elif start < past(max(at, self.newest)) or start <= (
