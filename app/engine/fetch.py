@@ -4,6 +4,7 @@ aiokafka wraps every record in a frozen dataclass; handing on the parser's recor
 again. Only consumers that ask for it get those: their key deserializer is `PARSED`.
 """
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ MAGIC_OFFSET, HEADERS_MAGIC = 16, 2  # where a batch says its format, and the fi
 FETCH_WAIT_MS = 100  # at the end of a partition: for a fetch that finds nothing
 BRIEF_MS = 10  # likewise, for those who go from one partition to the next: what they ask then stands behind that fetch
 MARKER_MS = 20  # a marker at the end wakes nobody: so long until the position is looked at again
+MISSED_SECONDS = 0.5  # a fetcher that has heard that it is to stop does so in a few ms
 RESTORE_RECORDS = 4_000  # per turn of the event loop: 4,000 x 1 us = 4 ms, so that views stay quick
 
 
@@ -219,7 +221,18 @@ async def consuming(settings: Settings, wait_ms: int = FETCH_WAIT_MS) -> AsyncIt
         yield consumer
     finally:
         with suppress(KafkaError):
-            await consumer.stop()
+            await stop(consumer)
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer. aiokafka's fetcher misses that it is cancelled while it takes in a new assignment: say it again.
+
+    It would go on for ever, and whoever stops the consumer would wait as long.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    while not (await asyncio.wait([stopping], timeout=MISSED_SECONDS))[0]:
+        consumer._fetcher._fetch_task.cancel()  # noqa: SLF001 - nothing public does
+    stopping.result()
 
 
 async def read_to(consumer: AIOKafkaConsumer, partition: TopicPartition, end: int) -> AsyncIterator[list[Any]]:

@@ -44,6 +44,7 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (fetcher.PartitionRecords._unpack_records, "8612fb5be1a3", "ParsedPartitionRecords hands on what it parses"),
     (fetcher.PartitionRecords._consumer_record, "b262b33d5687", "replaced for those who ask"),
     (fetcher.FetchResult, "fa61b3894a7f", "ParsedFetchResult.getall is its own without the loop"),
+    (fetcher.Fetcher.close, "8259a9e794a6", "cancels its task once, and waits for it: app.engine.fetch.stop"),
     (fetcher.Fetcher.fetched_records, "b4ecba13bb50", "calls getall, with a bound"),
     (
         GroupCoordinator._heartbeat_routine,
