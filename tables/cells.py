@@ -12,6 +12,10 @@ Path = tuple[str | None, ...]
 """(entity, *name); (None, name) for a mark, (None,) for the totals."""
 
 
+Latest = Mapping[bytes | None, bytes] | Mapping[bytes, bytes]
+"""The latest value of every key."""
+
+
 class Problem(NamedTuple):
     """A changelog record that is not what it has to be; `key` is None for a record that has none."""
 
@@ -58,7 +62,7 @@ class Cells:
         else:
             self._kinds[str(path[1])].decode(value)
 
-    def problems(self, cells: Mapping[bytes | None, bytes]) -> Iterator[Problem]:
+    def problems(self, cells: Latest) -> Iterator[Problem]:
         """Everything that is wrong with the latest values of a changelog partition: each of them, then all together."""
         heads, others = set[str](), dict[str, bytes]()
         broken = False
@@ -85,7 +89,7 @@ class Cells:
         if not broken:
             yield from self._counted(cells, len(heads))
 
-    def _counted(self, cells: Mapping[bytes | None, bytes], rows: int) -> Iterator[Problem]:
+    def _counted(self, cells: Latest, rows: int) -> Iterator[Problem]:
         value = cells.get(TOTALS_KEY)
         keys = 0 if value is None else msgspec.msgpack.decode(value[1:], type=self.domain.totals).keys
         if keys != rows:

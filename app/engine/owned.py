@@ -124,9 +124,7 @@ class Owned:
     def has_room(self) -> bool:
         """Whether what its records have changed, and no commit has taken yet, leaves room for more."""
         task = self.task
-        return task is None or (
-            task.waiting < UNCOMMITTED_CHANGES and task.letters_bytes < UNCOMMITTED_LETTER_BYTES
-        )
+        return task is None or (task.waiting < UNCOMMITTED_CHANGES and task.letters_bytes < UNCOMMITTED_LETTER_BYTES)
 
     @property
     def folded_to(self) -> int:
@@ -160,7 +158,7 @@ class Owned:
         if first < position:
             raise PositionError(
                 f"{self.source} partition {self.partition} gave offset {first}, but the rows hold its records up to "
-                f"{position}: the topic was recreated or cut off; start another installation with TIDEMARK_PREFIX"
+                f"{position}: the topic was recreated or cut off; `tidemark doctor {self.domain.name}` tells more"
             )
         if slice_.start != position:
             raise LostSliceError(f"a slice from {slice_.start}, wanted {position}")

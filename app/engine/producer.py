@@ -25,7 +25,7 @@ from app.engine.errors import refusal
 from app.engine.starting import start
 
 MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; one cell is far smaller
-STOP_SECONDS = 5
+STOP_SECONDS = 2  # what a transaction still waits for when its producer is given up is of no use to anybody
 RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0)  # between attempts to reach a broker; the last one repeats
 
 

@@ -18,12 +18,14 @@ from app.ingest.pubg import record, slim_events
 from app.ingest.report import Report
 from app.ingest.source import InputError, Source
 from app.ingest.writer import write
+from app.printable import printable
 from app.settings import Settings
 from tables import DOMAINS, domain_named
 from tables.domain import Domain
 from tables.players import PLAYERS
 from tables.workers import WORKERS
 
+ERROR_LIMIT = 1_000  # characters
 _files = click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
 )
@@ -133,7 +135,9 @@ def ingest_source(
         with progress(source) as shown:
             asyncio.run(write(settings, topic, shown(records(source, report)), report))
     except InputError as error:
-        raise InputError(f"{source.name}: {error}. {_before(report.written)}") from error
+        # What is wrong may be quoted in it, whatever that is and however long.
+        wrong = printable(str(error))[:ERROR_LIMIT]
+        raise InputError(f"{source.name}: {wrong}. {_before(report.written)}") from error
 
 
 def _before(written: int) -> str:

@@ -4,6 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.printable import printable
+
+REASON_LIMIT = 300  # characters: a reason may quote what a stranger has written
 REFUSED_SHOWN = 20  # more lines tell nothing new; the number of all is in the report
 
 
@@ -25,13 +28,13 @@ class Report:
 
     def skip(self, reason: str) -> None:
         """Count what is not wanted."""
-        self.skipped[reason] += 1
+        self.skipped[_shown(reason)] += 1
 
     def refuse(self, line: int, reason: str) -> None:
         """Count a line that is wrong."""
         self.refused += 1
         if len(self.reasons) < REFUSED_SHOWN:
-            self.reasons.append((line, reason))
+            self.reasons.append((line, _shown(reason)))
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -57,3 +60,7 @@ class Report:
             more = self.refused - len(self.reasons)
             lines += [f"  and {more:,} more"] if more else []
         return lines
+
+
+def _shown(reason: str) -> str:
+    return printable(reason)[:REASON_LIMIT]

@@ -11,7 +11,7 @@ from app import failures, topology
 from app.connection import connection
 from app.engine import failpoints
 from app.repair import report
-from app.repair.moment import Moment, MomentType
+from app.repair.moment import METAVAR, Moment, MomentType
 from app.repair.partition import Repair, Repaired, repairing
 from app.repair.swap import RepairError
 from app.settings import Settings
@@ -29,7 +29,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.command()
 @_domain
 @_partition
-@click.option("--to", type=MomentType(), help="Where in the source to begin anew.  [default: beginning]")
+@click.option(
+    "--to", type=MomentType(), metavar=METAVAR, help="Where in the source to begin anew.  [default: beginning]"
+)
 @_execute
 @_json
 def reset(domain: str, *, partition: int | None, to: Moment | None, execute: bool, as_json: bool) -> None:
@@ -57,9 +59,13 @@ def reset(domain: str, *, partition: int | None, to: Moment | None, execute: boo
 @_domain
 @_partition
 @click.option(
-    "--from", "from_", type=MomentType(), help="Where in the source to begin.  [default: its first offset, 0]"
+    "--from",
+    "from_",
+    type=MomentType(),
+    metavar=METAVAR,
+    help="Where in the source to begin.  [default: its first offset, 0]",
 )
-@click.option("--to", type=MomentType(), help="Where to stop.  [default: where the table is]")
+@click.option("--to", type=MomentType(), metavar=METAVAR, help="Where to stop.  [default: where the table is]")
 @_execute
 @_json
 def replay(

@@ -9,6 +9,7 @@ import click
 from app.verify.reading import Reading
 
 BEGINNING, END = "beginning", "end"
+METAVAR = "beginning|end|OFFSET|TIME"
 _LAST_OFFSET = 2**63 - 1
 
 
@@ -42,10 +43,6 @@ class MomentType(click.ParamType):
     """Reads one from the command line."""
 
     name = "moment"
-
-    def get_metavar(self, *_: Any) -> str:
-        """What the help calls it."""
-        return "beginning|end|OFFSET|TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         """The moment that a text names; a time without a zone is UTC."""

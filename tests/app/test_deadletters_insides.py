@@ -231,9 +231,7 @@ def test_a_letter_goes_as_it_came_unless_told_otherwise() -> None:
 def test_a_program_mends_bytes_and_is_told_which_letter_it_is() -> None:
     """Any bytes in and out, without a shell between."""
     one = letter(value=b"\xff\n$HOME")
-    code = (
-        "import os, sys; sys.stdout.buffer.write(sys.stdin.buffer.read() + os.environ['LETTER_ID'].encode())"
-    )
+    code = "import os, sys; sys.stdout.buffer.write(sys.stdin.buffer.read() + os.environ['LETTER_ID'].encode())"
     assert mended(one, command=program(code)).value == b"\xff\n$HOME0/3"
     assert mended(letter(value=None), command=program("print('x', end='')")).value == b"x"
 

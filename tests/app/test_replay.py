@@ -181,6 +181,16 @@ def test_a_record_without_a_key_is_removed_with_all_before_it(settings: Settings
     assert run("doctor", "tutors", "--deep").exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["doctor", "replay", "reset"])
+def test_the_help_shows_examples_and_exit_codes(command: str) -> None:
+    """Asked of nobody but the program."""
+    shown = run(command, "--help")
+    assert shown.exit_code == 0
+    assert f"tidemark {command} players" in shown.stdout
+    assert "Exit code 0:" in shown.stdout
+    assert command == "doctor" or "--to beginning|end|OFFSET|TIME" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -19,7 +19,7 @@ from tables.table import TOTALS_KEY
 from tests.app.test_verify_laws import Noted, partition
 from tests.laws.strategies import every_domain, play, stories
 
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 Topics = dict[str, dict[bytes | None, bytes]]
 
 

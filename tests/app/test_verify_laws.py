@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agents.driver import Driver, Sent
 from agents.restore import Restore
-from agents.task import Commit, FoldError
+from agents.task import Commit, FoldError, Outgoing
 from app.verify.difference import Difference, differences
 from app.verify.letters import letters, poisoned
 from app.verify.rebuild import Made, Partition, Publications, Rebuild, published, restored
@@ -220,6 +220,18 @@ def test_what_was_ahead_of_its_time_is_invalid_on_the_word_of_the_dead_letter() 
     assert compared(driver, later) == (0, None)
     driver.published["dead-letters"].clear()
     assert compared(driver, later)[0] > 0
+
+
+def test_a_dead_letter_of_another_record_says_nothing() -> None:
+    """Its topic was created anew: another record is at that offset now, and it was folded."""
+    driver = Driver(PLAYERS)
+    driver.send("ann", hit())
+    driver.settle()
+    for value, is_told in ((b"another", False), (driver.source[0].value, True)):
+        headers = {"topic": driver.task.source, "partition": "0", "offset": "0", "outcome": "INVALID", "reason": "r"}
+        letter = [(f"tidemark-{name}", text.encode()) for name, text in headers.items()]
+        driver.published["dead-letters"] = [Outgoing("dead-letters", b"ann", value, tuple(letter))]
+        assert (compared(driver, driver.now)[0] > 0) == is_told
 
 
 def test_a_record_whose_fold_raised_is_taken_from_the_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ FAULTS = (
         "refused at the start, by name", records.oversized, Size(1_000), Size(50_000, 2),
     ),
     Fault(
-        12, "hot", "one key with nine of ten events; a burst of new keys, ten times as many", "memory within its bound",
+        12, "hot", "one key with nine of ten events; a burst of new keys, ten times as many", "the bound of memory",
         load.hot, Size(5_000), Size(100_000),
     ),
     Fault(
@@ -123,7 +123,7 @@ FAULTS = (
         corruption.wrong_topics, Size(500), Size(20_000),
     ),
     Fault(
-        15, "clients", "500 listeners, clients that never read, half requests, huge requests", "folding as without them",
+        15, "clients", "500 listeners, clients that never read, half requests, huge ones", "folding as without them",
         load.clients, Size(10_000), Size(100_000, 2, SEVERAL, 120),
     ),
     Fault(

@@ -188,7 +188,7 @@ BOMBS = {
     "events of no match": (b"[", ELEMENT, 8, ("pubg",)),
     "a line": (b"", b"x", 96, ("events", "players")),
     "empty lines": (b"", b"\n", 1, ("events", "players")),
-    "wrong lines": (b"", b'{"type":"damage"}\n', 2, ("events", "players")),
+    "wrong lines": (b"", b'{"type":"damage"}\n', 1, ("events", "players")),
     "a farm": (b'{"period_duration":300,"long_window_sample":{', b'"1":0,', 96, ("smartpool",)),
 }
 

@@ -107,7 +107,7 @@ class Outage:
         with self._alive():
             begin()
             wait_for(lambda: AWAY in self._reasons(), NOTICED_SECONDS, self._worker)
-            time.sleep(max(2.0, seconds - (time.monotonic() - began)))  # an outage is measured, not waited for
+            time.sleep(max(1.0, seconds - (time.monotonic() - began)))  # an outage is measured, not waited for
             self._idle(name, cpu_seconds(self._worker.process.pid) - spent, time.monotonic() - began)
             told = self._said()[before:]
             end()

@@ -65,9 +65,9 @@ def refuses(run: Run, wanted: list[str], *, code: int = CRASHED, worker: Worker 
         raise RuntimeError(f"the worker ended with {ended} and did not name {missing}:\n{worker.said()[-3000:]}")
 
 
-def finds(run: Run, *wanted: dict[str, Any]) -> None:
-    """`tidemark doctor` finds these errors, and no other."""
-    result = tidemark(run, "doctor", *run.size.domains, "--json")
+def finds(run: Run, domain: Domain, *wanted: dict[str, Any]) -> None:
+    """`tidemark doctor` finds these errors in a domain, and no other."""
+    result = tidemark(run, "doctor", domain.name, "--json")
     findings = [one for one in json.loads(result.stdout)["findings"] if one["severity"] == "error"]
     unlike = [(one, found) for one, found in zip(wanted, findings, strict=False) if not _is_like(found, one)]
     if len(findings) != len(wanted) or unlike:
@@ -130,9 +130,9 @@ def garbage(run: Run) -> Verdict:
         offset = write(run.settings, topic, [(key, value)], number)
         place = f"{topic} partition {number} offset {offset}"
         refuses(run, [place, reason, "tidemark doctor players", f"tidemark replay players --partition {number}"])
-        finds(run, {"topic": topic, "partition": number, "offset": offset, "what": reason})
+        finds(run, PLAYERS, {"topic": topic, "partition": number, "offset": offset, "what": reason})
         done(run, "replay", "players", "--partition", str(number), "--execute")
-        finds(run)
+        finds(run, PLAYERS)
     run.note("refused, found and mended", f"{run.faults} kinds of damage")
     run.write()
     return run.finish(run.worker(static=False))
@@ -169,10 +169,10 @@ def _moved(run: Run) -> None:
     said = f"has committed offset {10**9}"
     refuses(run, [f"{source.topic} partition 1", said, f"set the group's offset back to {position}"])
     back = f"--reset-offsets --to-offset {position}"
-    finds(run, {"topic": source.topic, "partition": 1, "what": said, "remedy": back})
+    finds(run, PLAYERS, {"topic": source.topic, "partition": 1, "what": said, "remedy": back})
     wait_for(lambda: _without_members(run), LEFT_SECONDS)
     commit_offset(run.settings, source, position)
-    finds(run)
+    finds(run, PLAYERS)
 
 
 def _without_members(run: Run) -> bool:
@@ -193,9 +193,9 @@ def _created_anew(run: Run, domain: Domain) -> None:
     run.write(2 * run.events)
     refuses(run, [source, "was deleted and created anew", f"tidemark reset {domain.name}"])
     place = {"topic": source, "what": "it is not the topic that the rows were folded from"}
-    finds(run, *[place | {"partition": number} for number in range(run.settings.partitions)])
+    finds(run, domain, *[place | {"partition": number} for number in range(run.settings.partitions)])
     done(run, "reset", domain.name, "--execute")
-    finds(run)
+    finds(run, domain)
 
 
 def _overtaken(run: Run) -> list[Raw]:
