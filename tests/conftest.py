@@ -38,7 +38,10 @@ def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
     """Kafka's address: one broker for the whole run, in a folder of its own; its jars come from the shared cache."""
     match pytestconfig.getoption("--kafka"):
         case "embedded":
-            with embedded(tmp_path_factory.mktemp("kafka")) as broker:
+            # Of several processes of one run (pytest-xdist) the first starts it, the others join, the last ends it.
+            run = tmp_path_factory.getbasetemp()
+            folder = run.parent if os.environ.get("PYTEST_XDIST_WORKER") else run
+            with embedded(folder / "kafka") as broker:
                 yield broker.bootstrap_servers
         case "container":
             with _container() as servers:

@@ -135,24 +135,33 @@ class ParsedPartitionRecords(fetcher.PartitionRecords):
         self._left: list[Any] = []  # records that have been parsed and not yet taken
 
     def _unpack_records(self) -> Iterator[Any]:
-        aborted, fetched = list(self._aborted_transactions), self._records
-        if self.parsed:
-            self._records = WholeBatches(fetched)
+        """What has not been handed on yet.
+
+        aiokafka's own offset does not tell: it goes back to the end of every batch that is skipped.
+        """
+        aborted, fetched, reached = list(self._aborted_transactions), self._records, self.next_fetch_offset
         try:
-            yield from super()._unpack_records()
-        except UnicodeDecodeError:
-            # From the start of the fetch once more; what was handed on already is skipped by its offset.
-            lenient = LenientRecords(fetched.data)
-            self._records = WholeBatches(lenient) if self.parsed else lenient
+            for found in self._unpack(fetched, reached):
+                reached = (found[-1] if self.parsed else found).offset + 1
+                yield found
+        except UnicodeDecodeError:  # once more, from the start of the fetch
             self._aborted_transactions, self._aborted_producers = aborted, set()
-            yield from super()._unpack_records()
+            yield from self._unpack(LenientRecords(fetched.data), reached)
+
+    def _unpack(self, batches: Any, first: int) -> Iterator[Any]:
+        """The records from an offset on; of those who ask, whole batches of them."""
+        self._records = WholeBatches(batches) if self.parsed else batches
+        for found in super()._unpack_records():
+            if not self.parsed:
+                if found.offset >= first:
+                    yield found
+            elif found[0].offset >= first:
+                yield found
+            elif left := [record for record in found if record.offset >= first]:
+                yield left
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
-        if not self.parsed:
-            return super()._consumer_record(tp, record)
-        first = self.next_fetch_offset
-        # A fetch begins with the batch that holds the wanted offset: what lies below is not wanted.
-        return record if record[0].offset >= first else [one for one in record if one.offset >= first]
+        return record if self.parsed else super()._consumer_record(tp, record)
 
     def take(self, number: int) -> tuple[list[Any], bool]:
         """The next records, so many if there are; and whether there may be more."""

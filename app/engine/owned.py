@@ -162,6 +162,8 @@ class Owned:
             )
         if slice_.start != position:
             raise LostSliceError(f"a slice from {slice_.start}, wanted {position}")
+        if slice_.records[-1].offset - first + 1 < len(slice_.records):  # offsets only grow, by one at the least
+            raise LostSliceError(f"a slice from {first} has records twice")
 
     # -- on demand ---------------------------------------------------------------------------------------------------
 
