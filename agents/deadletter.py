@@ -25,6 +25,7 @@ REASON_LIMIT = 500  # characters; a reason may quote what a stranger sent
 # A topic's limit is on *compressed* batches: a few kB of gzip can hold a record that no broker takes uncompressed. Half
 # of what the dead letters' topic takes (2 MiB) leaves room for our headers; what is cut off is still at the source.
 SIZE_LIMIT = 1024 * 1024
+HEADER_BYTES = 12  # at most, of the two lengths that come with each: there may be a million headers of nothing
 KEPT_KEY, KEPT_VALUE = 64 * 1024, 512 * 1024
 _PLACE = re.compile(
     rb"(?P<topic>[A-Za-z0-9._-]{1,249})/(?P<partition>0|[1-9][0-9]{0,3})/(?P<offset>0|[1-9][0-9]{0,17})"
@@ -57,7 +58,8 @@ def dead_letter(task: Task, record: Record, outcome: Outcome, reason: str) -> No
         "reason": reason[:REASON_LIMIT],
     }
     key, value, theirs = record.key, record.value, record.headers
-    size = len(key or b"") + len(value or b"") + sum(len(name) * 4 + len(text or b"") for name, text in theirs)
+    size = len(key or b"") + len(value or b"")
+    size += sum(len(name) * 4 + len(text or b"") + HEADER_BYTES for name, text in theirs)
     if size > SIZE_LIMIT:
         ours["truncated"] = str(size)
         key, value, theirs = key and key[:KEPT_KEY], value and value[:KEPT_VALUE], []

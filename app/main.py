@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import gc
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from app.connection import connection
 from app.engine import failpoints, transport
 from app.engine.assignor import Assignor
 from app.engine.engine import Engine
+from app.engine.owned import Slice
 from app.engine.recovery import TableManager
 from app.engine.totals import TotalsReader
 from app.settings import Settings, check_web_address
@@ -34,6 +36,7 @@ FETCH_BYTES = 4 * 1024 * 1024  # per partition and fetch
 COLLECT_AFTER = 50_000, 20, 100
 REQUEST_SECONDS = 30.0  # as Java's clients have it; Faust would wait 90 s
 ROOM_SECONDS = 0.01  # between two looks whether a commit has made room; it takes some ten of them
+PATIENCE_SECONDS = 1.0  # for that: meanwhile the domain's other partitions wait, and soon the transport does
 QUEUED_FETCHES = 2  # between the transport and an agent: enough that neither waits for the other
 
 
@@ -98,10 +101,19 @@ async def _fold(stream: Any) -> None:
     """The agent of every domain: fold slice after slice; between two, whoever else waits has a turn."""
     async for event in stream.events():
         for slice_ in event.value:
-            while slice_.may_wait:  # noqa: ASYNC110 - commits of any partition, and losses of it, may end it
-                await asyncio.sleep(ROOM_SECONDS)
+            await _wait_for_room(slice_)
             slice_.fold()
             await asyncio.sleep(0)
+
+
+async def _wait_for_room(slice_: Slice) -> None:
+    """Wait for a commit, or a loss of the partition; one that cannot commit must not keep all others waiting."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while slice_.may_wait:
+        if time.monotonic() > deadline:
+            slice_.give_up()
+            return
+        await asyncio.sleep(ROOM_SECONDS)
 
 
 def _faust_settings(settings: Settings) -> dict[str, Any]:

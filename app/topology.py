@@ -78,10 +78,16 @@ def topics_of(settings: Settings, domain: Domain) -> list[Topic]:
             config,
             about,
             initial=SMALL_SEGMENTS if config is COMPACT else (),
-            least=() if role in {"events", "dead-letters"} else (("max.message.bytes", str(WRITTEN_LEAST_BYTES)),),
+            least=_least(role, config),
         )
         for role, (config, about) in wanted.items()
     ]
+
+
+def _least(role: str, config: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    written = () if role in {"events", "dead-letters"} else (("max.message.bytes", str(WRITTEN_LEAST_BYTES)),)
+    # Whoever reads a compacted topic from its beginning, or goes on after a while, has to meet its tombstones.
+    return (*written, ("delete.retention.ms", str(DAY_MS))) if config is COMPACT else written
 
 
 def _deleted(days: float) -> tuple[tuple[str, str], ...]:

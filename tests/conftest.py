@@ -1,6 +1,7 @@
 """Where the tests find Kafka: `--kafka` embedded (the default), container, or HOST:PORT. One suite for all three."""
 
 import asyncio
+import logging
 import os
 import signal
 import uuid
@@ -48,6 +49,18 @@ def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
                 yield servers
         case servers:
             yield servers
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Commands and workers set logging up for their process, which here is the tests'; the next test finds none of it."""
+    found = [logging.root, *(one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
+    before = [(one, one.level, one.disabled, one.propagate) for one in found]
+    yield
+    logging.disable(logging.NOTSET)
+    for one, level, disabled, propagate in before:
+        one.level, one.disabled, one.propagate = level, disabled, propagate
+        one.manager._clear_cache()  # type: ignore[attr-defined] # noqa: SLF001 - as setLevel does
 
 
 @pytest.fixture

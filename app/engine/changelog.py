@@ -173,14 +173,14 @@ async def check_position(owned: "Owned", task: Task, offset: int | None) -> None
             f"{where} ends at {end}, but {rows} hold its records up to {position}: the topic was recreated or cut off; "
             f"`tidemark replay {domain}` makes the rows anew from what it holds, `tidemark reset {domain}` begins anew"
         )
-    if position < beginning:
-        _go_on(owned, task, beginning)
-    elif offset is not None and offset != position:
+    if offset is not None and offset != position:  # before the next question: a changelog that was lost looks like it
         raise PositionError(
             f"{where}: the group {group} has committed offset {offset}, but {rows} end at {position}: somebody has "
             f"moved the offset, or the changelog has lost records; set the group's offset back to {position}, or make "
             f"the rows anew from the events with `tidemark replay {domain} --partition {owned.partition}`"
         )
+    if position < beginning:
+        _go_on(owned, task, beginning)
     if found:
         task.table.note(SOURCE, found)
 

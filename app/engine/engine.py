@@ -195,8 +195,12 @@ class Engine:
         self._crashing = asyncio.ensure_future(self.crash(error))
 
     async def group_failed(self, error: KafkaError) -> bool:
-        """The consumer group, or a fetch, met an error: it passes (True), or the worker stops."""
+        """The consumer group met an error: it passes (True), or the worker stops."""
         return await self._watch.group_failed(error)
+
+    async def fetch_failed(self, error: KafkaError) -> bool:
+        """A fetch met an error that is not the group's: it passes (True), or the worker stops."""
+        return await self._watch.fetch_failed(error)
 
     async def watch(self) -> None:
         """Look whether the brokers answer, until cancelled."""
@@ -249,6 +253,7 @@ class Engine:
             return ["no partitions have been assigned yet"]
         reasons = [self.unreachable] if self.unreachable else []
         reasons += [f"{name} waits for its commit" for name in sorted(self._watch.waiting)]
+        reasons += [f"{owned!r}: {owned.unreadable.reason}" for owned in self.owned.values() if owned.unreadable]
         if len(self.owned) < self._expected:
             reasons.append(f"{self._expected - len(self.owned)} of the assigned partitions have no source topic")
         return reasons + [

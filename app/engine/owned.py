@@ -32,6 +32,7 @@ from tables.domain import Domain
 
 if TYPE_CHECKING:
     from app.engine.engine import Engine
+    from app.engine.unreadable import Unreadable
 
 log = logging.getLogger("tidemark.engine")
 
@@ -72,6 +73,10 @@ class Slice:
         """Fold the slice, unless its partition has been lost since it was fetched."""
         self.owned.fold(self)
 
+    def give_up(self) -> None:
+        """Leave the slice for later, with all that was fetched behind it."""
+        self.owned.give_up(self)
+
 
 class Owned:
     """A partition that this worker owns, or had before this rebalance."""
@@ -91,11 +96,13 @@ class Owned:
         self.handed_over = 0  # the next offset that the transport has not yet handed to the agent
         self.fetched_to = 0  # the consumer's position when all that it had fetched was handed over
         self.seek_to: int | None = None  # for the transport, before it fetches again
+        self.unreadable: Unreadable | None = None  # the source cannot be read on; the transport tries again
         self.poison: dict[int, str] = {}
         self.restores = 0  # since the worker started: the rows were read from the changelog
         self.defects = 0  # likewise: records that the domain's own code raised at; each costs a restore
         self.last_error = ""
         self._told_of: set[str] = set()  # kinds of errors, since the last commit
+        self._gap_at: int | None = None  # where the first offset is missing since the last look
         self._revoked_at = 0.0  # when it was last taken from us, by the monotonic clock
         self.committing_since = 0.0  # by the monotonic clock; 0 while no commit is on its way
         self._attempts = 0  # in a row without a commit: a restore alone is no success
@@ -118,7 +125,9 @@ class Owned:
     @property
     def wants_records(self) -> bool:
         """Whether the transport should fetch for it."""
-        return self.live and self.has_room and self.handed_over - self.committed < UNCOMMITTED_RECORDS
+        if not self.live or (self.unreadable is not None and self.unreadable.waits):
+            return False
+        return self.has_room and self.handed_over - self.committed < UNCOMMITTED_RECORDS
 
     @property
     def has_room(self) -> bool:
@@ -152,6 +161,15 @@ class Owned:
         except Exception as error:  # noqa: BLE001 - rows may be ahead of the position: whatever it was, never commit them
             self._fail(error)
 
+    def give_up(self, slice_: Slice) -> None:
+        """Leave a slice and all that was fetched behind it unfolded: it is fetched again when there is room.
+
+        What is on its way belongs to a former epoch from here on, and the transport seeks to where the rows end.
+        """
+        if slice_.epoch == self.epoch and self.task is not None:
+            self.epoch += 1
+            self.seek_to = self.handed_over = self.fetched_to = self.task.position
+
     def _follows(self, task: Task, slice_: Slice) -> None:
         """Raise unless the slice begins where the rows end; compared with the log's own offsets, too."""
         position, first = task.position, slice_.records[0].offset
@@ -164,6 +182,8 @@ class Owned:
             raise LostSliceError(f"a slice from {slice_.start}, wanted {position}")
         if slice_.records[-1].offset - first + 1 < len(slice_.records):  # offsets only grow, by one at the least
             raise LostSliceError(f"a slice from {first} has records twice")
+        if first > position and self._gap_at is None:
+            self._gap_at = position
 
     # -- on demand ---------------------------------------------------------------------------------------------------
 
@@ -273,7 +293,7 @@ class Owned:
         """Drop everything: rows that may be ahead of the log, and the producer that could not say."""
         self.epoch += 1
         self.state = State.RESTORING
-        self.task, self._failed, self.committing_since = None, None, 0.0
+        self.task, self._failed, self._gap_at, self.committing_since = None, None, None, 0.0
         self._drop_demands()
         producer, self._producer = self._producer, None
         if producer is not None:
@@ -360,8 +380,7 @@ class Owned:
         if task is None or producer is None:
             raise GenerationError
         reach("commit.begun")
-        if waits_for_end(task, now_ms()):
-            await self._look_for_end(task)
+        await self._look_at_source(task)
         # 1 Take the offset, the changed cells and the outgoing records together: no await in here.
         now = now_ms()
         try:
@@ -403,6 +422,24 @@ class Owned:
             # The marker that ends the transaction takes one more offset.
             self.changelog_end = delivered_to(delivered[changelog], batches[changelog]) + 1
         self.engine.wake()
+
+    async def _look_at_source(self, task: Task) -> None:
+        """Ask what the commit has to know of the source; mostly nothing."""
+        if self._gap_at is not None:
+            await self._look_into_gap(self._gap_at)
+        if waits_for_end(task, now_ms()):
+            await self._look_for_end(task)
+
+    async def _look_into_gap(self, first: int) -> None:
+        """Offsets were missing from there on: commit markers, or what compaction took, unless retention was there.
+
+        The client goes on at the beginning without a word where its position is gone. To begin anew counts and says it.
+        """
+        beginning = await self.engine.offsets.beginning(TopicPartition(self.source, self.partition))
+        if beginning > first:
+            raise LostSliceError(f"offsets {first} to {beginning} were deleted before they could be folded")
+        if self._gap_at == first:
+            self._gap_at = None
 
     async def _look_for_end(self, task: Task) -> None:
         """Note that the source has been folded to where it ends now, if it has."""

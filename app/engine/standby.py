@@ -141,7 +141,7 @@ class Standby:
                 await self._turn(consumer, copies)
         finally:
             with suppress(KafkaError):
-                await consumer.stop()
+                await fetch.stop(consumer)
 
     def _consumer(self) -> AIOKafkaConsumer:
         fetch.install()
@@ -223,7 +223,7 @@ class Standby:
         stable = consumer.last_stable_offset(copy.changelog)
         if stable is None or warm.position < stable:
             return
-        copy.read_to_end_at = now_ms()
+        copy.read_to_end_at = consumer.last_poll_timestamp(copy.changelog)  # of an answer; silence makes it no younger
         if warm.settled:
             return
         try:

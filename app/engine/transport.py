@@ -17,7 +17,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
-from app.engine import fetch
+from app.engine import fetch, unreadable
 from app.engine.engine import Engine
 from app.engine.errors import in_words
 from app.engine.owned import Owned, Slice
@@ -31,6 +31,11 @@ FETCH_SECONDS = 0.2
 FETCH_MAX_BYTES = 16 * 1024 * 1024
 ERROR_PAUSE_SECONDS = 1.0  # after a fetch, or the group, met an error that passes
 CLOSE_SECONDS = 3.0  # for the group's consumer to say goodbye; without brokers it never could
+
+
+def clock() -> float:
+    """Seconds that only grow, also while this process or, where the system can tell, the whole machine is stopped."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class SliceSchema(Schema):
@@ -50,7 +55,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     Attributes:
         confirmed_at: when the last heartbeat left that the group's coordinator has answered, or when partitions were
-            assigned; by the monotonic clock, which goes on while a process is stopped.
+            assigned; by `clock`.
     """
 
     confirmed_at = 0.0
@@ -72,7 +77,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._ensure_consumer()._coordinator._do_heartbeat = self._noted_heartbeat  # noqa: SLF001
 
     async def _noted_heartbeat(self) -> bool:
-        left_at = time.monotonic()
+        left_at = clock()
         answered = bool(await self._beat())
         if answered:
             self.confirmed_at = left_at
@@ -88,7 +93,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - nothing public asks
         return bool(await self.call_thread(coordinator._do_heartbeat))  # noqa: SLF001
 
-    async def get_over(self, error: KafkaError | None = None) -> None:
+    async def get_over(self) -> None:
         """Take note of what has gone wrong in the group, and join it again.
 
         aiokafka waits until somebody has asked for its error, and does not beat its heart meanwhile. Usually a fetch
@@ -99,21 +104,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             RuntimeError: the consumer's own loop has died of it: nobody will join the group any more.
         """
         if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001 - it is starting
-            await self.call_thread(self._get_over_now, error)
+            await self.call_thread(self._get_over_now)
 
-    async def _get_over_now(self, error: KafkaError | None) -> None:
+    async def _get_over_now(self) -> None:
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - likewise
         task = coordinator._coordination_task  # noqa: SLF001
         if task.done() and not task.cancelled() and task.exception() is not None:
             raise RuntimeError(f"the consumer group's client has ended: {in_words(task.exception())}")
-        if error is not None:
-            coordinator.request_rejoin()  # which also starts a heart that has stopped
-            return
         try:
             coordinator.check_errors()
         except KafkaError:
-            coordinator.request_rejoin()
+            coordinator.request_rejoin()  # which also starts a heart that has stopped
             raise
+
+    async def failed_at(self, fetched: Iterable[TP], error: KafkaError) -> tuple[TP, int] | None:
+        """The partition that a fetch has failed at, and the offset; None where nobody knows."""
+        place: tuple[TP, int] | None = await self.call_thread(self._failed_at_now, fetched, error)
+        return place
+
+    async def _failed_at_now(self, fetched: Iterable[TP], error: KafkaError) -> tuple[TP, int] | None:
+        consumer = self._ensure_consumer()
+        return unreadable.failed_at(consumer._fetcher, consumer._subscription, fetched, error)  # noqa: SLF001 - likewise
 
     async def on_thread_stop(self) -> None:
         """Leave the group, within a bound: without brokers nobody is there to say goodbye to."""
@@ -175,7 +186,7 @@ class Consumer(driver.Consumer):
     @property
     def silent_seconds(self) -> float:
         """How long ago the group's coordinator has confirmed this member last."""
-        return time.monotonic() - self._thread.confirmed_at
+        return clock() - self._thread.confirmed_at
 
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
@@ -213,22 +224,40 @@ class Consumer(driver.Consumer):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.engine.work.wait(), FETCH_SECONDS)
                 continue
-            records = await self._fetch(set(wanted))
+            records = await self._fetch(wanted)
+            if records is None:
+                continue
             for partition, fetched in records.items():
                 tp = TP(partition.topic, partition.partition)
                 await self._hand_over(tp, *wanted[tp], fetched)
             self._note_positions(wanted)
 
-    async def _fetch(self, partitions: set[TP]) -> dict[Any, list[Any]]:
-        """What has been fetched; an error of the group, or of a fetch, passes or stops the worker."""
+    async def _fetch(self, wanted: dict[TP, tuple[Owned, int]]) -> dict[Any, list[Any]] | None:
+        """What has been fetched; None after an error, which passes or stops the worker."""
         try:
-            records: dict[Any, list[Any]] = await self._getmany(active_partitions=partitions, timeout=FETCH_SECONDS)
+            records: dict[Any, list[Any]] = await self._getmany(active_partitions=set(wanted), timeout=FETCH_SECONDS)
         except KafkaError as error:
-            if await self.engine.group_failed(error):
-                await self._thread.get_over(error)
-            await asyncio.sleep(ERROR_PAUSE_SECONDS)
-            return {}
+            await self._fetch_failed(error, wanted)
+            return None
         return records
+
+    async def _fetch_failed(self, error: KafkaError, wanted: dict[TP, tuple[Owned, int]]) -> None:
+        """Join the group again for an error of its own; for one of a partition let only that wait."""
+        # What was taken of other partitions before is lost with it: all go on where their last slice has ended.
+        for owned, epoch in wanted.values():
+            if owned.epoch == epoch:
+                owned.seek_to = owned.handed_over
+        try:
+            await self._thread.get_over()
+        except KafkaError as of_group:
+            await self.engine.group_failed(of_group)
+        else:
+            place = await self._thread.failed_at(wanted, error)
+            if place is not None:
+                unreadable.note(wanted[place[0]][0], place[1], error)
+                return
+            await self.engine.fetch_failed(error)
+        await asyncio.sleep(ERROR_PAUSE_SECONDS)
 
     async def _seek_live(self) -> dict[TP, tuple[Owned, int]]:
         """The partitions to fetch for, with their epochs; those that were restored are sought to their position first.
@@ -256,6 +285,7 @@ class Consumer(driver.Consumer):
             ends = self._thread.ends(tp)
             if ends is not None and owned.epoch == epoch:
                 owned.fetched_to = ends[1]
+                unreadable.note_position(owned, *ends)
 
     async def _hand_over(self, tp: TP, owned: Owned, epoch: int, records: list[Any]) -> None:
         if owned.epoch != epoch or not records:
@@ -284,7 +314,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Changelogs are read by restores, each with a consumer of its own: the group's must not fetch them too."""
         await self._thread.pause(tp for tp in assigned if tp.topic not in self.engine.domains)
-        self._thread.confirmed_at = time.monotonic()
+        self._thread.confirmed_at = clock()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002

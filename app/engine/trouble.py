@@ -81,15 +81,22 @@ class Watch:
         return None
 
     async def group_failed(self, error: KafkaError) -> bool:
-        """The group, or a fetch, met an error: it passes, or the worker stops. Said once per kind in a while."""
+        """The group met an error: it passes, or the worker stops. Said once per kind in a while."""
+        return await self._passes(error, "the consumer group", "it is joined again")
+
+    async def fetch_failed(self, error: KafkaError) -> bool:
+        """A fetch did: likewise."""
+        return await self._passes(error, "a fetch", "it is repeated")
+
+    async def _passes(self, error: KafkaError, where: str, remedy: str) -> bool:
         final = await self.verdict(error)
         if final is not None:
-            self._engine.stop_for(final, "the consumer group")
+            self._engine.stop_for(final, where)
             return False
         kind = type(error).__name__
         now = time.monotonic()
         if not self.unreachable and now > self._told_until.get(kind, 0.0):
-            log.warning("the consumer group: %s; it is joined again", in_words(error))
+            log.warning("%s: %s; %s", where, in_words(error), remedy)
             self._told_until[kind] = now + REPEAT_SECONDS
         return True
 

@@ -180,7 +180,7 @@ class Status:
             owned.partition,
             self._worker.url,
             owned.state.value,
-            error=owned.last_error,
+            error=owned.unreadable.reason if owned.unreadable else owned.last_error,
             restores=owned.restores,
             defects=owned.defects,
         )

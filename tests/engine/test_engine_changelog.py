@@ -107,6 +107,12 @@ def test_an_offset_that_does_not_fit_is_refused_with_both_ways_out() -> None:
     assert "committed offset 7, but the rows in tidemark-players-changelog end at 2" in str(caught.value)
 
 
+def test_a_changelog_that_was_lost_is_not_taken_for_events_that_were() -> None:
+    """Retention has moved the source's beginning as usual; the group knows that more had been folded."""
+    with pytest.raises(PositionError, match="the changelog has lost records"):
+        checked(folded(0), Source(beginning=500, end=2_000, id_=7), 1_000)
+
+
 def test_the_last_record_of_a_key_is_where_the_cell_is() -> None:
     """A restore keeps no offsets; the second reading does, of one key."""
     log = [SimpleNamespace(offset=number, key=key) for number, key in enumerate((b"a", b"b", b"a", None, b"c"))]

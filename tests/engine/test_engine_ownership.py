@@ -6,7 +6,7 @@ import pytest
 
 from agents.task import Task
 from app.engine.engine import Engine, NotLiveError, NotOwnedError
-from app.engine.errors import PositionError
+from app.engine.errors import LostSliceError, PositionError
 from app.engine.owned import Owned, Slice, State
 from app.main import _faust_settings
 from app.settings import Settings
@@ -153,3 +153,41 @@ def test_an_engine_without_a_group_is_not_ready() -> None:
         return Engine(SETTINGS, [PLAYERS]).reasons_not_ready()
 
     assert asyncio.run(reasons()) == ["no partitions have been assigned yet"]
+
+
+class Ends:
+    """The source as a broker tells it: where it begins."""
+
+    def __init__(self, beginning: int) -> None:
+        self._beginning = beginning
+
+    async def beginning(self, _: object) -> int:
+        """The first offset that is still there."""
+        return self._beginning
+
+
+@pytest.mark.parametrize(("beginning", "deleted"), [(2, False), (3, True), (9, True)])
+async def test_records_that_were_deleted_before_a_live_worker_came_to_them_are_noticed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, beginning: int, *, deleted: bool
+) -> None:
+    """A gap is usual: a commit marker, or what compaction took. One that retention has made is counted by a restore."""
+    owned = engine.owned[SOURCE, 0]
+    monkeypatch.setattr(engine, "offsets", Ends(beginning))
+    fold(owned, 0, 0, 1)
+    owned.handed_over = 2
+    fold(owned, 2, 9, 10)
+    assert owned.task is not None
+    assert owned.task.position == 11
+    if deleted:
+        with pytest.raises(LostSliceError, match="offsets 2 to"):
+            await owned._look_at_source(owned.task)
+    else:
+        await owned._look_at_source(owned.task)
+        assert owned._gap_at is None
+
+
+def test_a_slice_that_holds_a_record_twice_is_refused(engine: Engine) -> None:
+    """Whatever has happened on the way, rows of it are never committed."""
+    owned = engine.owned[SOURCE, 0]
+    fold(owned, 0, 0, 1, 1)
+    assert not owned.live

@@ -120,7 +120,11 @@ FOCUSABLE = """
 FOCUSED = """
 (() => {
   const now = document.activeElement;
-  return window.focusable.findIndex((each) => each === now || (each.type === "radio" && each.name === now.name));
+  // A page that hears news draws a part of itself anew: what has the focus then stands in the place of the one that had.
+  const follows = (each) => !each.isConnected && each.tagName === now.tagName
+    && each.getAttribute("href") === now.getAttribute("href") && each.textContent === now.textContent;
+  return window.focusable.findIndex((each) => each === now || follows(each)
+    || (each.type === "radio" && each.name === now.name));
 })()
 """
 KEYS = {"Tab": 9, "Enter": 13, "ArrowRight": 39}
