@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault(
         1, "kill", "SIGKILL of a worker at random moments", "time from start to live",
-        killing.kill, Size(20_000, 2, SEVERAL), Size(100_000, 20, ALL),
+        killing.kill, Size(10_000, 2, SEVERAL), Size(100_000, 20, ALL),
     ),
     Fault(
         1, "standby", "SIGKILL of a worker whose partitions another one keeps warm", "promoted, not restored",
@@ -44,11 +44,11 @@ FAULTS = (
     ),
     Fault(
         2, "crash", "a crash between every two steps of the orders assigned, commit and revoked", "each place reached",
-        killing.crash, Size(2_000), Size(20_000),
+        killing.crash, Size(2_000, 0), Size(20_000, 2),
     ),
     Fault(
         3, "rolling", "rolling restarts of three workers by SIGTERM, static members and others", "each within 10 s",
-        killing.rolling, Size(5_000, 1, SEVERAL), Size(50_000, 4, SEVERAL),
+        killing.rolling, Size(2_000), Size(50_000, 4, SEVERAL),
     ),
     Fault(
         4, "broker", "the broker is killed and restarted, and stopped for a while, under load",
@@ -129,7 +129,7 @@ FAULTS = (
     Fault(
         16, "soak", "kills, rebalances, zombies, outages of broker and network by chance, for a while",
         "memory slope, open files, asyncio tasks",
-        soaking.soak, Size(5_000, 1, BOUNDED, 30), Size(20_000, 1, BOUNDED, 600),
+        soaking.soak, Size(5_000, 1, BOUNDED, 15), Size(20_000, 1, BOUNDED, 600),
     ),
 )  # fmt: skip
 

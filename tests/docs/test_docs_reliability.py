@@ -24,6 +24,13 @@ def test_a_scenario_that_is_named_exists(name: str) -> None:
     assert name in {fault.name for fault in FAULTS}
 
 
+def test_every_row_is_in_one_of_the_files_of_short_forms() -> None:
+    """None is left out, none is run twice."""
+    files = sorted((ROOT / "tests" / "chaos").glob("test_fault_matrix_*.py"))
+    found = [row for file in files for row in re.findall(r"of_rows\(([\d, ]+)\)", file.read_text())]
+    assert sorted(int(number) for row in found for number in row.split(",")) == list(range(1, 17))
+
+
 def test_the_matrix_has_all_of_its_rows() -> None:
     """Sixteen; and scenarios have names of their own."""
     assert {fault.row for fault in FAULTS} == set(range(1, 17))

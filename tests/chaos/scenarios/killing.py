@@ -47,10 +47,10 @@ def spread(seconds: list[float]) -> str:
 
 
 def crash(run: Run) -> Verdict:
-    """A crash between every two steps of the three orders: every failpoint, once early and, in commits, once later."""
+    """A crash between every two steps of the three orders: at every failpoint, and in commits early and late."""
     crashes = 0
     for name in failpoints.ALL:
-        for count in (1, 3) if name.startswith("commit") else (1,):
+        for count in range(1, 2 + run.faults) if name.startswith("commit") else (1,):
             run.write()
             worker = run.worker(TIDEMARK_FAILPOINT=f"{name}:{count}")
             if name.startswith("revoked"):
