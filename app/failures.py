@@ -75,15 +75,16 @@ def crashed(error: BaseException, settings: "Settings") -> NoReturn:
     """
     from aiokafka.errors import KafkaConnectionError  # noqa: PLC0415 -- likewise
 
-    from app.engine.errors import refusal  # noqa: PLC0415 -- likewise
+    from app.engine.errors import PositionError, refusal  # noqa: PLC0415 -- likewise
     from app.refused import explained as in_words  # noqa: PLC0415 -- likewise
     from app.topology import TopologyError  # noqa: PLC0415 -- likewise
     from tables import DOMAINS  # noqa: PLC0415 -- likewise
+    from tables.table import CorruptCellError  # noqa: PLC0415 -- likewise
 
     if isinstance(error, KafkaConnectionError):
         fail(*_no_kafka())
     words = in_words(error, settings, DOMAINS)
-    if refusal(error) is not None or isinstance(error, TopologyError):
+    if refusal(error) is not None or isinstance(error, TopologyError | CorruptCellError | PositionError):
         fail(f"the worker has stopped: {words}", MISCONFIGURED)
     fail(f"the worker has crashed: {type(error).__name__}: {words}")
 

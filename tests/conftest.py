@@ -53,14 +53,15 @@ def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """Commands and workers set logging up for their process, which here is the tests'; the next test finds none of it."""
-    found = [logging.root, *(one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
+    """Commands and workers set logging up for their process, which is the tests': the next one finds none of it."""
+    named = logging.root.manager.loggerDict.values()
+    found = [logging.root, *(one for one in named if isinstance(one, logging.Logger))]
     before = [(one, one.level, one.disabled, one.propagate) for one in found]
     yield
     logging.disable(logging.NOTSET)
     for one, level, disabled, propagate in before:
         one.level, one.disabled, one.propagate = level, disabled, propagate
-        one.manager._clear_cache()  # type: ignore[attr-defined] # noqa: SLF001 - as setLevel does
+        one.manager._clear_cache()  # type: ignore[attr-defined] # as setLevel does
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ FOCUSABLE = """
 FOCUSED = """
 (() => {
   const now = document.activeElement;
-  // A page that hears news draws a part of itself anew: what has the focus then stands in the place of the one that had.
+  // A page that hears news draws a part of itself anew: what has the focus then is in the place of what had it.
   const follows = (each) => !each.isConnected && each.tagName === now.tagName
     && each.getAttribute("href") === now.getAttribute("href") && each.textContent === now.textContent;
   return window.focusable.findIndex((each) => each === now || follows(each)

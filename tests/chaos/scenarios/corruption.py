@@ -27,7 +27,7 @@ from tests.chaos.process import Worker, wait_for
 from tests.chaos.run import QUICK, Run
 from tests.oracle.interface import Raw
 
-CRASHED, REFUSED = 1, 2  # exit codes of a worker
+REFUSED = 2  # the exit code of a worker that need not be started again before something is mended
 LEFT_SECONDS = 15.0  # until the group knows that a worker is gone
 Damage = Callable[[dict[bytes, bytes]], tuple[bytes, bytes, str]]
 """The cells of a partition -> key, value, and a part of what is to be said of that record."""
@@ -56,12 +56,12 @@ def done(run: Run, *arguments: str) -> None:
         raise RuntimeError(f"tidemark {' '.join(arguments)} ended with {results[-1].exit_code}: {results[-1].output}")
 
 
-def refuses(run: Run, wanted: list[str], *, code: int = CRASHED, worker: Worker | None = None) -> None:
-    """A worker ends by itself, with this exit code, having said all of this."""
+def refuses(run: Run, wanted: list[str], *, worker: Worker | None = None) -> None:
+    """A worker ends by itself, having said all of this, with the exit code that says not to start it again before."""
     worker = worker or run.worker(static=False)
     ended = worker.wait_dead()
     missing = [each for each in wanted if each not in worker.said()]
-    if ended != code or missing:
+    if ended != REFUSED or missing:
         raise RuntimeError(f"the worker ended with {ended} and did not name {missing}:\n{worker.said()[-3000:]}")
 
 
@@ -238,12 +238,12 @@ def wrong_topics(run: Run) -> Verdict:
     said = f"topic {policy} has cleanup.policy=delete, wanted compact; mend it with: tidemark topics create"
     missing = f"topic {gone} does not exist; create it with: tidemark topics create"
     wait_for(lambda: tidemark(run, "topics", "verify").exit_code != 0, LEFT_SECONDS)
-    refuses(run, [said, missing], code=REFUSED, worker=_whole_worker(run, "refused"))
+    refuses(run, [said, missing], worker=_whole_worker(run, "refused"))
     done(run, "topics", "create")
     partitions = run.settings.partitions + 1
     counted = f"has {run.settings.partitions} partitions, wanted {partitions}; set TIDEMARK_PARTITIONS="
     more = _whole_worker(run, "too-many", TIDEMARK_PARTITIONS=str(partitions))
-    refuses(run, [policy, counted + str(run.settings.partitions)], code=REFUSED, worker=more)
+    refuses(run, [policy, counted + str(run.settings.partitions)], worker=more)
     run.note("refused and mended", "a cleanup policy, a missing topic, a number of partitions")
     return run.finish(run.worker(static=False))
 
