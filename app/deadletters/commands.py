@@ -169,8 +169,9 @@ def resend(
     """Send dead letters again, as they were or mended. A dry run, unless --execute is given.
 
     A resent letter names its original in a header, and a worker folds each original once: it counts though later
-    events of its source have come, and to send it twice changes nothing. It goes to the partition of its key, with its
-    own headers and its record's time. What this release would not fold is not sent: it would be a dead letter again.
+    events of its source have come, and to send it twice changes nothing. Look first whether its producer has sent the
+    event again by itself: players would count it twice. It goes to the partition of its key, with its own headers and
+    its record's time. What this release would not fold is not sent: it would be a dead letter again.
 
     Exit code 0: all are resent (or would be, or are folded already), and with --wait folded; 1: some are not.
 

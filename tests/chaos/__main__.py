@@ -13,7 +13,7 @@ from tests.chaos.catalogue import FAULTS, Fault
 from tests.chaos.report import Line, write
 from tests.chaos.run import running
 
-EPILOG = "rows: " + ", ".join(f"{fault.name} ({fault.row})" for fault in FAULTS)
+EPILOG = "rows:\n" + "\n".join(f"  {fault.row:2} {fault.name:13} {fault.what}" for fault in FAULTS)
 
 
 def main() -> int:
@@ -21,7 +21,9 @@ def main() -> int:
     names = {fault.name: [fault] for fault in FAULTS}
     for fault in FAULTS:
         names.setdefault(str(fault.row), []).append(fault)
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("row", nargs="*", choices=[[], *names], metavar="row", help="name or number; default: all")
     parser.add_argument("--seed", type=int, action="append", help="default: a random one; once more: another round")
     parser.add_argument("--full", action="store_true", help="the long form: more events, more faults")
