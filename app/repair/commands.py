@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -17,6 +19,8 @@ from app.repair.swap import RepairError
 from app.settings import Settings
 from tables import DOMAINS, domain_named
 from tables.domain import Domain
+
+PARTLY = 4  # exit code: some partitions are done, and one has failed
 
 Way = Callable[[Repair, int], Awaitable[Repaired]]
 
@@ -43,7 +47,8 @@ def reset(domain: str, *, partition: int | None, to: Moment | None, execute: boo
 
     An OFFSET is of one partition and needs --partition. A TIME without a zone is UTC.
 
-    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2 and 3 as everywhere.
+    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2 and 3 as everywhere; 4: it has stopped
+    on the way: the partitions that are shown are done, the message says which one is not, and why.
 
     \b
     Examples:
@@ -81,7 +86,8 @@ def replay(
     Where retention has deleted the first events they cannot be had back: say --from beginning to make the table of what
     is left. An OFFSET is of one partition and needs --partition. A TIME without a zone is UTC.
 
-    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2 and 3 as everywhere.
+    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2 and 3 as everywhere; 4: it has stopped
+    on the way: the partitions that are shown are done, the message says which one is not, and why.
 
     \b
     Examples:
@@ -91,6 +97,37 @@ def replay(
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
     _needs_partition(partition, **{"from": from_, "to": to})
     _run(domain, partition, lambda repair, number: repair.replay(number, from_, to), execute=execute, as_json=as_json)
+
+
+@dataclass
+class Progress:
+    """What has been done so far: it is to be known also where a later partition fails.
+
+    Attributes:
+        begun: something may have been written.
+    """
+
+    domain: Domain
+    execute: bool
+    quiet: bool
+    done: list[Repaired] = field(default_factory=list)
+    begun: bool = False
+
+    def add(self, repaired: Repaired) -> None:
+        """One more partition is done."""
+        self.done.append(repaired)
+        if not self.quiet:
+            click.echo("\n".join(report.lines(self.domain, repaired)))
+
+    def print_json(self, failed: dict[str, Any] | None = None) -> None:
+        """All of it, for scripts; with the partition that has failed, if one has."""
+        found = {
+            "domain": self.domain.name,
+            "executed": self.execute,
+            "partitions": [report.as_json(one) for one in self.done],
+            "failed": failed,
+        }
+        click.echo(json.dumps(found))
 
 
 def _needs_partition(partition: int | None, **moments: Moment | None) -> None:
@@ -110,25 +147,51 @@ def _run(name: str, partition: int | None, way: Way, *, execute: bool, as_json: 
             )
         asyncio.run(topology.verify(settings, [domain]))
         numbers = list(range(settings.partitions)) if partition is None else [partition]
+        progress = Progress(domain, execute=execute, quiet=as_json)
         try:
-            done = asyncio.run(_repair(settings, domain, numbers, way, execute=execute, quiet=as_json))
-        except RepairError as error:
-            failures.fail(str(error))
+            with failures.explained():
+                asyncio.run(_repair(settings, progress, numbers, way))
+        except (RepairError, click.ClickException, OSError, KeyboardInterrupt) as error:
+            if progress.begun and len(progress.done) < len(numbers):
+                _stopped(progress, numbers, error)
+            if isinstance(error, RepairError):
+                failures.fail(str(error))
+            raise
     if as_json:
-        found = {"domain": name, "executed": execute, "partitions": [report.as_json(one) for one in done]}
-        click.echo(json.dumps(found))
-    elif not execute and not all(one.plan.empty for one in done):
+        progress.print_json()
+    elif not execute and not all(one.plan.empty for one in progress.done):
         click.echo("nothing has been changed: with --execute it will be", err=True)
 
 
-async def _repair(
-    settings: Settings, domain: Domain, numbers: list[int], way: Way, *, execute: bool, quiet: bool
-) -> list[Repaired]:
-    done = []
+def _stopped(progress: Progress, numbers: list[int], error: BaseException) -> NoReturn:
+    """Say which partitions are done, which one is not, and why.
+
+    Raises:
+        ClickException: always.
+    """
+    failed, *left = numbers[len(progress.done) :]
+    words = error.message if isinstance(error, click.ClickException) else str(error)
+    reason = words or ("interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
+    if progress.quiet:
+        progress.print_json(failed={"partition": failed, "reason": reason})
+    done = _listed([one.number for one in progress.done])
+    failures.fail(
+        f"{progress.domain.name}[{failed}] has failed: {reason}. Partitions that are done: {done}; not begun: "
+        f"{_listed(left)}. Run it again for those that are not done",
+        PARTLY,
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers)) or "none"
+
+
+async def _repair(settings: Settings, progress: Progress, numbers: list[int], way: Way) -> None:
+    domain = progress.domain
     with Console(stderr=True).status(f"Reading {domain.name}") as status:
-        async with repairing(settings, domain, status.update, execute=execute) as repair:
+        async with repairing(settings, domain, status.update, execute=progress.execute) as repair:
             for number in numbers:
-                done.append(await way(repair, number))
-                if not quiet:
-                    click.echo("\n".join(report.lines(domain, done[-1])))
-    return done
+                try:
+                    progress.add(await way(repair, number))
+                finally:
+                    progress.begun = repair.begun

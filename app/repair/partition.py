@@ -48,6 +48,8 @@ class Repair:
     say: Say
     execute: bool
     timeout_seconds: float
+    begun: bool = False
+    """Something may have been written."""
 
     async def reset(self, number: int, to: Moment | None) -> Repaired:
         """Empty a partition, and set its source's offset."""
@@ -79,6 +81,9 @@ class Repair:
         swap = Swap(self.settings, self.domain, number, self.timeout_seconds)
         try:
             await swap.fence(self.consumer)
+            # Whoever has joined meanwhile may have fenced before us: an idle one would serve the old table for ever.
+            # Whoever joins from here on fences us.
+            await refuse_while_folded(self.admin, self.settings)
             yield swap
         finally:
             await swap.release()
@@ -86,6 +91,7 @@ class Repair:
     async def _write(self, swap: Swap | None, found: Found, plan: Plan) -> None:
         if swap is None or plan.empty:
             return
+        self.begun = True
         await swap.write(plan)
         for role in found.keyless:
             await delete_before(self.admin, swap.topic(role), swap.ends[role])

@@ -29,7 +29,7 @@ POLL_SECONDS = 0.1
 
 
 class RepairError(Exception):
-    """A partition cannot be reset or replayed; the message says why, and what to do. Nothing has changed."""
+    """A partition cannot be reset or replayed; the message says why, and what to do. It is whole, old or new."""
 
 
 class Swap:

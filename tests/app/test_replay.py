@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
@@ -20,7 +20,7 @@ from app.commands import main
 from app.engine.producer import PartitionProducer
 from app.repair.partition import repairing
 from app.repair.plan import emptied
-from app.repair.swap import RepairError
+from app.repair.swap import RepairError, Swap
 from app.settings import Settings, load
 from app.topology import topic_name
 from app.verify.partition import partition_of
@@ -109,6 +109,67 @@ def test_whoever_fences_last_wins_and_nobody_writes_half(settings: Settings) -> 
 
     asyncio.run(story())
     assert held(settings, PLAYERS) == before
+
+
+def joining(settings: Settings, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """A worker that joins the group after it was found to be empty, and before this partition is fenced."""
+    fence, release, source = Swap.fence, Swap.release, topic_name(settings, PLAYERS, "events")
+    members: list[AIOKafkaConsumer] = []
+
+    async def fenced_late(swap: Swap, committed: AIOKafkaConsumer) -> None:
+        if swap._number == at:
+            members.append(AIOKafkaConsumer(source, **settings.kafka(), group_id=settings.application_id))
+            await members[0].start()
+        await fence(swap, committed)
+
+    async def left(swap: Swap) -> None:
+        await release(swap)
+        while members:
+            await members.pop().stop()
+
+    monkeypatch.setattr(Swap, "fence", fenced_late)
+    monkeypatch.setattr(Swap, "release", left)
+
+
+def spoil(settings: Settings) -> Held:
+    """Write garbage into every partition of the changelog; returns what there is to be replaced now."""
+    for number in range(settings.partitions):
+        write(settings, changelog(settings), [(b"\xff\xfe", b"garbage")], number)
+    return held(settings, PLAYERS)
+
+
+def test_a_worker_that_joins_while_the_partition_is_fenced_is_noticed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have fenced first, and would serve the old table for as long as nothing happens in the partition."""
+    folded(settings, PLAYERS)
+    wrong = spoil(settings)
+    joining(settings, monkeypatch, at=0)
+    refused = run("replay", "players", "--execute", "--json")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "workers are running" in refused.stderr
+    assert held(settings, PLAYERS) == wrong
+
+
+def test_a_repair_that_stops_on_the_way_says_what_is_done(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that was started meanwhile: partition 0 is swapped, 1 and 2 are not; also for scripts."""
+    monkeypatch.setenv("TIDEMARK_PARTITIONS", "3")
+    settings = load()
+    folded(settings, PLAYERS)
+    spoil(settings)
+    joining(settings, monkeypatch, at=1)
+    stopped = run("replay", "players", "--execute", "--json")
+    assert stopped.exit_code == 4
+    said = json.loads(stopped.stdout)
+    assert [(one["partition"], one["executed"]) for one in said["partitions"]] == [(0, True)]
+    assert said["failed"]["partition"] == 1
+    assert "workers are running" in said["failed"]["reason"]
+    assert "players[1] has failed: workers are running" in stopped.stderr
+    assert "Partitions that are done: 0; not begun: 2. Run it again" in stopped.stderr
+    changed = [
+        part.partition for part, cells in held(settings, PLAYERS)["changelog"].items() if b"\xff\xfe" not in cells
+    ]
+    assert changed == [0]
 
 
 def test_what_retention_has_deleted_is_not_forgotten_by_accident(settings: Settings) -> None:
