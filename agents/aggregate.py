@@ -45,7 +45,8 @@ def aggregate(task: Task, records: Sequence[Record], now: int) -> None:  # noqa:
                 at = record.timestamp
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             outcomes[Outcome.INVALID] += 1
-            dead_letter(task, record, Outcome.INVALID, _one_line(error))
+            reason = "the value is empty" if record.value == b"" else _one_line(error)
+            dead_letter(task, record, Outcome.INVALID, reason)
             continue
         except Exception as error:
             raise _defect(record, error) from error

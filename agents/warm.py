@@ -17,8 +17,9 @@ import msgspec
 from agents.emit import await_dues, schedule
 from agents.restore import LONG_AGO_MS
 from agents.task import Record, Task
+from tables.named import headless, miscounted, named, of_another_version
 from tables.row import CellName, Row
-from tables.table import TOTALS_KEY, CorruptCellError, cell_key
+from tables.table import TOTALS_KEY, CorruptCellError, cell_key, said
 
 # Between two turns of whoever else waits: 1,000 rows x 1-3 us.
 ROWS_AT_A_TIME = 1_000
@@ -62,15 +63,15 @@ class WarmCopy:
                 self._take(key, value)
             except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
                 if value is not None:  # a tombstone of something that is no cell buries nothing
-                    self._corrupt[key] = str(error)
+                    self._corrupt[key] = said(error)
 
     def _take(self, key: bytes, value: bytes | None) -> None:
         if value is not None and not value.startswith(self._version):
-            raise ValueError(f"format {value[:1].hex() or 'none'}, want {self.task.domain.version}")
+            raise ValueError(of_another_version(value, self.task.domain.version))
         entity, *path = _decode_key(key)
         name: CellName = tuple(path)
         if cell_key(entity, name) != key:
-            raise ValueError("another spelling of a key")
+            raise ValueError(f"another spelling of {named(cell_key(entity, name))}")
         if entity is None:
             self._take_own(name, value)
         elif name:
@@ -241,11 +242,11 @@ class WarmCopy:
     def _check(self) -> None:
         table = self.task.table
         for key, reason in self._corrupt.items():
-            raise CorruptCellError(f"cell {key!r}: {reason}", key)
+            raise CorruptCellError(f"{named(key)}: {reason}", key)
         for row in self._headless.values():
-            raise CorruptCellError(f"cells of {row.entity!r} without their head")
+            raise CorruptCellError(headless(row.entity))
         if table.totals.keys != len(table.rows):
-            raise CorruptCellError(f"{len(table.rows)} rows, but the totals know of {table.totals.keys}", TOTALS_KEY)
+            raise CorruptCellError(miscounted(len(table.rows), table.totals.keys), TOTALS_KEY)
 
     @property
     def settled(self) -> bool:

@@ -17,6 +17,7 @@ import click
 if TYPE_CHECKING:
     from aiokafka.errors import KafkaError
 
+    from app.reach import Look
     from app.settings import Settings
 
 FAILED, MISCONFIGURED, NO_KAFKA = 1, 2, 3
@@ -101,6 +102,15 @@ def _kafka(error: "KafkaError") -> tuple[str, int]:
     return f"Kafka: {error!r}; look at the broker's log and try again", FAILED
 
 
+def _unusable(settings: "Settings", looks: list["Look"]) -> str:
+    answers = "it answers; can the addresses that its brokers advertise be reached from here?"
+    why = "; ".join(f"{found.server}: {found.reason or answers}" for found in looks)
+    return (
+        f"Kafka at {settings.bootstrap_servers} cannot be used by {settings.security_protocol}: mend "
+        f"KAFKA_BOOTSTRAP_SERVERS, TIDEMARK_SECURITY_PROTOCOL, the certificates or the credentials ({why})"
+    )
+
+
 def _no_kafka() -> tuple[str, int]:
     """No server could be used: why, and which code; wrong credentials are a wrong configuration."""
     from app.reach import look  # noqa: PLC0415 -- likewise
@@ -113,6 +123,8 @@ def _no_kafka() -> tuple[str, int]:
         return f"Kafka at {refused[0].server} cannot be used: {refused[0].reason}", MISCONFIGURED
     where = settings.bootstrap_servers or "the embedded broker's address"
     mend, unset = "KAFKA_BOOTSTRAP_SERVERS", "or unset it"
+    if any(found.there for found in looks):  # what is named is there: it is to be spoken to otherwise
+        return _unusable(settings, looks), NO_KAFKA
     if settings.security_protocol != "PLAINTEXT":  # then a broker that speaks otherwise, or refuses, looks as if away
         where += f" by {settings.security_protocol}"
         unset = "or unset both"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
+    IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
@@ -21,6 +22,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 from app.settings import Settings
 
 LOOK_SECONDS = 3.0  # a broker that needs longer to say hello is not serving
+_OTHER_LOGIN = (UnsupportedSaslMechanismError, IllegalSaslStateError)
+_SPOKEN = (KafkaError, ssl.SSLError, ConnectionResetError)  # it takes connections, and speaks otherwise
 
 
 class Look(NamedTuple):
@@ -30,11 +33,13 @@ class Look(NamedTuple):
         server: its `host:port`.
         reason: why it cannot be used; "" where it answers.
         refused: whether it refuses this user's credentials, which waiting does not mend.
+        there: whether something answers there at all.
     """
 
     server: str
     reason: str
     refused: bool = False
+    there: bool = True
 
 
 async def look(settings: Settings) -> list[Look]:
@@ -52,10 +57,10 @@ async def _look(settings: Settings, server: str, options: dict[str, Any]) -> Loo
                 host.strip("[]"), int(port), request_timeout_ms=round(LOOK_SECONDS * 1000), **options
             )
             await connection.send(MetadataRequest([]))
-    except (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
+    except (AuthenticationFailedError, SaslAuthenticationFailed, *_OTHER_LOGIN) as error:
         return Look(server, _refused(settings, error), refused=True)
     except (KafkaError, OSError, TimeoutError) as error:
-        return Look(server, _reason(settings, error))
+        return Look(server, _reason(settings, error), there=isinstance(error, _SPOKEN))
     finally:
         if connection is not None:
             connection.close()
@@ -65,6 +70,13 @@ async def _look(settings: Settings, server: str, options: dict[str, Any]) -> Loo
 def _refused(settings: Settings, error: KafkaError) -> str:
     if isinstance(error, UnsupportedSaslMechanismError):
         return f"it does not offer {settings.sasl_mechanism}; set TIDEMARK_SASL_MECHANISM to one that it does"
+    if isinstance(error, IllegalSaslStateError):
+        bare = settings.security_protocol.removeprefix("SASL_")  # PLAINTEXT or SSL
+        return (
+            f"it wants no login there, and TIDEMARK_SECURITY_PROTOCOL={settings.security_protocol}; set "
+            f"TIDEMARK_SECURITY_PROTOCOL={bare}, or name its port for SASL in "
+            "KAFKA_BOOTSTRAP_SERVERS"
+        )
     return (
         f"it refuses the credentials of {settings.sasl_username!r} by {settings.sasl_mechanism}; correct "
         "TIDEMARK_SASL_USERNAME, TIDEMARK_SASL_PASSWORD or TIDEMARK_SASL_MECHANISM"
@@ -82,8 +94,14 @@ def _reason(settings: Settings, error: Exception) -> str:
             words = f"it does not speak {settings.security_protocol}"
         case ConnectionRefusedError():
             words = "connection refused"
+        case ConnectionResetError():
+            words = _closes(settings)
         case TimeoutError():
             words = f"no answer within {LOOK_SECONDS:.0f} s"
         case KafkaConnectionError():
-            words = f"it closes the connection; does it speak TIDEMARK_SECURITY_PROTOCOL={settings.security_protocol}?"
+            words = _closes(settings)
     return words
+
+
+def _closes(settings: Settings) -> str:
+    return f"it closes the connection; does it speak TIDEMARK_SECURITY_PROTOCOL={settings.security_protocol}?"

@@ -29,11 +29,11 @@ def principal(settings: Settings) -> str:
 
 
 def explained(error: BaseException, settings: Settings, domains: Iterable[Domain] = ()) -> str:
-    """An error in words: its own, or those of the refusal that it is."""
+    """An error in words: its own, or those of the refusal that it is; a line for each topic that is refused."""
     prefix, words = settings.application_id, str(error) or type(error).__name__
     match error:
         case TopicAuthorizationFailedError():
-            words = "; ".join(_topic(settings, name, domains) for name in _names(error)) or _unnamed(settings)
+            words = "\n".join(_topic(settings, name, domains) for name in _names(error)) or _unnamed(settings)
         case GroupAuthorizationFailedError():
             words = _denied(settings, f"the group {prefix}", ("Read",), f"--group {prefix}")
         case TransactionalIdAuthorizationFailed():

@@ -156,10 +156,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _together(self) -> "Settings":
-        if self.security_protocol.startswith("SASL") and not self.sasl_username:
+        credentials = {"USERNAME": self.sasl_username, "PASSWORD": self.sasl_password.get_secret_value()}
+        empty = [f"TIDEMARK_SASL_{name}" for name, value in credentials.items() if not value]
+        if self.security_protocol.startswith("SASL") and empty:
             raise ValueError(
-                f"TIDEMARK_SASL_USERNAME is empty and TIDEMARK_SECURITY_PROTOCOL={self.security_protocol!r}; "
-                "set TIDEMARK_SASL_USERNAME"
+                f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty and "
+                f"TIDEMARK_SECURITY_PROTOCOL={self.security_protocol!r}; set {' and '.join(empty)}"
             )
         if not is_loopback(self.web_host) and not self.web_token.get_secret_value():
             raise ValueError(

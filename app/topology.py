@@ -27,6 +27,9 @@ WRITTEN_LEAST_BYTES = 640 * 1024
 COMPACT = (("cleanup.policy", "compact"),)
 SMALL_SEGMENTS = (("segment.bytes", str(64 * 1024 * 1024)),)
 
+SHOWN = 3  # names of topics that are missing
+_MISSING = "does not exist; create it with: tidemark topics create"
+
 
 class TopologyError(RuntimeError):
     """The topics are not as they have to be; the message names topic, found, wanted and the command that mends it."""
@@ -78,16 +81,16 @@ def topics_of(settings: Settings, domain: Domain) -> list[Topic]:
             config,
             about,
             initial=SMALL_SEGMENTS if config is COMPACT else (),
-            least=_least(role, config),
+            least=_least(settings, role, config),
         )
         for role, (config, about) in wanted.items()
     ]
 
 
-def _least(role: str, config: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def _least(settings: Settings, role: str, config: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     written = () if role in {"events", "dead-letters"} else (("max.message.bytes", str(WRITTEN_LEAST_BYTES)),)
-    # Whoever reads a compacted topic from its beginning, or goes on after a while, has to meet its tombstones.
-    return (*written, ("delete.retention.ms", str(DAY_MS))) if config is COMPACT else written
+    # A warm copy that goes on after a while has to meet the tombstones: it gives up after half of that time.
+    return (*written, ("delete.retention.ms", str(DAY_MS))) if settings.standbys and config is COMPACT else written
 
 
 def _deleted(days: float) -> tuple[tuple[str, str], ...]:
@@ -207,11 +210,7 @@ async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     async with _admin(settings) as admin:
         found = await _existing(admin, settings, domains)
         await _check_visible(admin, [topic.name for topic in topology(settings, domains) if topic not in found])
-        lines = [
-            f"topic {topic.name} does not exist; create it with: tidemark topics create"
-            for topic in topology(settings, domains)
-            if topic not in found
-        ]
+        lines = [f"topic {topic.name} {_MISSING}" for topic in topology(settings, domains) if topic not in found]
         described = {d["topic"]: d for d in await admin.describe_topics([t.name for t in found])} if found else {}
         configs = await _configs(admin, found)
         for topic in found:
@@ -251,13 +250,13 @@ def _misplaced(topic: Topic, partitions: list[dict[str, Any]]) -> Iterator[str]:
     number = len(partitions)
     if number != topic.partitions:
         yield (
-            f"topic {topic.name} has {number} partitions, wanted {topic.partitions}; "
+            f"topic {topic.name} has {number} partition{'s' * (number != 1)}, wanted {topic.partitions}; "
             f"set TIDEMARK_PARTITIONS={number}, or use another TIDEMARK_PREFIX (a key's partition must not change)"
         )
     replicas = min((len(partition["replicas"]) for partition in partitions), default=0)
     if replicas < topic.replication:  # more of them lose nothing, and stand there while replicas are moved
         yield (
-            f"topic {topic.name} has {replicas} replicas, wanted {topic.replication}; "
+            f"topic {topic.name} has {replicas} replica{'s' * (replicas != 1)}, wanted {topic.replication}; "
             f"add some with kafka-reassign-partitions.sh, or set TIDEMARK_REPLICATION={replicas}"
         )
 
@@ -279,4 +278,16 @@ async def verify(settings: Settings, domains: Iterable[Domain]) -> None:
     """
     lines = await problems(settings, domains)
     if lines:
-        raise TopologyError("\n".join(lines))
+        raise TopologyError("\n".join(_briefly(lines)))
+
+
+def _briefly(lines: list[str]) -> list[str]:
+    """The same lines; those of several topics that do not exist are one."""
+    missing = [line.split()[1] for line in lines if line.endswith(_MISSING)]
+    if len(missing) < 2:  # noqa: PLR2004 - a line for one
+        return lines
+    names = ", ".join(missing[:SHOWN]) + ", ..." * (len(missing) > SHOWN)
+    return [
+        f"{len(missing)} topics do not exist ({names}); create them with: tidemark topics create",
+        *(line for line in lines if not line.endswith(_MISSING)),
+    ]

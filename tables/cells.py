@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from tables.domain import Domain
+from tables.named import headless, miscounted, named, of_another_version
 from tables.table import MARK, TOTALS_KEY, CorruptCellError, cell_key, said
 
 Path = tuple[str | None, ...]
@@ -40,11 +41,11 @@ class Cells:
             CorruptCellError: why it is none.
         """
         if not value.startswith(self._version):
-            raise CorruptCellError(f"format {value[:1].hex() or 'none'}, want {self.domain.version}", key)
+            raise CorruptCellError(of_another_version(value, self.domain.version), key)
         try:
             path = self._path.decode(key)
             if key != cell_key(path[0], path[1:]):  # type: ignore[arg-type] # a null in it is found by the next line
-                raise CorruptCellError(f"another spelling of {cell_key(path[0], path[1:])!r}", key)  # type: ignore[arg-type]
+                raise CorruptCellError(f"another spelling of {named(cell_key(path[0], path[1:]))}", key)  # type: ignore[arg-type]
             self._decode(key, path, value[1:])
         except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise CorruptCellError(said(error), key) from error
@@ -64,7 +65,7 @@ class Cells:
 
     def problems(self, cells: Latest) -> Iterator[Problem]:
         """Everything that is wrong with the latest values of a changelog partition: each of them, then all together."""
-        heads, others = set[str](), dict[str, bytes]()
+        heads, others = set[str](), dict[str, list[bytes]]()
         broken = False
         for key, value in cells.items():
             if key is None:
@@ -82,10 +83,10 @@ class Cells:
             if len(path) == 1:
                 heads.add(path[0])
             else:
-                others.setdefault(path[0], key)
-        for entity, key in others.items():
+                others.setdefault(path[0], []).append(key)
+        for entity, keys in others.items():
             if entity not in heads:
-                yield Problem(key, f"cells of {entity!r} without their head")
+                yield from (Problem(key, headless(entity)) for key in keys)
         if not broken:
             yield from self._counted(cells, len(heads))
 
@@ -93,4 +94,4 @@ class Cells:
         value = cells.get(TOTALS_KEY)
         keys = 0 if value is None else msgspec.msgpack.decode(value[1:], type=self.domain.totals).keys
         if keys != rows:
-            yield Problem(TOTALS_KEY, f"{rows} rows, but the totals know of {keys}")
+            yield Problem(TOTALS_KEY, miscounted(rows, keys))

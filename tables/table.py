@@ -9,6 +9,7 @@ import msgspec
 from sortedcontainers import SortedKeyList
 
 from tables.domain import Domain, Top
+from tables.named import headless, miscounted, named, of_another_version
 from tables.option import Options
 from tables.recent import sightings
 from tables.resent import Originals
@@ -261,9 +262,7 @@ class Table:
         own = 0  # the partition's: totals and marks
         for done, (key, value) in enumerate(cells):
             if not value.startswith(version):
-                raise CorruptCellError(
-                    f"cell {key!r} has format {value[:1].hex() or 'none'}, want {self.domain.version}", key
-                )
+                raise CorruptCellError(f"{named(key)} is {of_another_version(value, self.domain.version)}", key)
             try:
                 if key == TOTALS_KEY:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
@@ -287,7 +286,7 @@ class Table:
                 else:
                     row.cells[path[1:]] = decoders[path[1]](value[1:])
             except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
-                raise CorruptCellError(f"cell {key!r}: {said(error)}", key) from error
+                raise CorruptCellError(f"{named(key)} is not a cell: {said(error)}", key) from error
             if done % 10_000 == 0:
                 yield done
         yield from self._adopt(rows, done + 1 - own)
@@ -297,7 +296,7 @@ class Table:
         for entity, row in rows.items():
             if row.head is None:
                 orphan = cell_key(entity, next(iter(row.cells)))
-                raise CorruptCellError(f"cells of {entity!r} without their head", orphan)
+                raise CorruptCellError(headless(entity), orphan)
         if number != len(rows) + sum(len(row.cells) for row in rows.values()):
             raise CorruptCellError("two keys are spellings of one cell: nobody knows which one holds")
         # What is derived: the order of retention, the names, the lists of the best, the owed snapshots.
@@ -305,9 +304,7 @@ class Table:
             self.rows[row.entity.encode()] = row
         yield len(rows)
         if self.totals.keys != len(rows):
-            raise CorruptCellError(
-                f"{len(rows)} rows, but the totals {TOTALS_KEY!r} know of {self.totals.keys}", TOTALS_KEY
-            )
+            raise CorruptCellError(miscounted(len(rows), self.totals.keys), TOTALS_KEY)
         if self.names is not None:
             self.names.update(rows)
         yield len(rows)

@@ -40,11 +40,13 @@ def line(letter: Letter, state: str) -> Line:
 
 
 def whole(letter: Letter, state: str) -> Line:
-    """All of a letter."""
+    """All of a letter. The sizes of its key and value are of what is here, null where there is none."""
     return line(letter, state) | {
         "original": str(letter.original),
         "timestamp": None if letter.timestamp is None else iso(letter.timestamp),
         "truncated": letter.truncated is not None,
+        "key_bytes": None if letter.key is None else len(letter.key),
+        "value_bytes": None if letter.value is None else len(letter.value),
         "headers": [[name, text(value)] for name, value in letter.headers],
         "value": text(letter.value),
     }
@@ -67,14 +69,28 @@ def print_table(lines: Iterable[Line]) -> None:
 
 def print_whole(shown: Line) -> None:
     """A letter, a line for everything that is said of it."""
-    value = shown.pop("value")
-    for name, said in shown.items():
-        if name != "headers":
-            click.echo(f"{name:<10} {_printable(said)}")
-    for name, said in shown["headers"]:
-        click.echo(f"{'header':<10} {printable(name)}: {_printable(said)}")
-    cut = "" if value is None or len(value) <= SHOWN else f" ... and {len(value) - SHOWN:,} more characters; see --raw"
-    click.echo(f"{'value':<10} {_printable(value if value is None else value[:SHOWN])}{cut}")
+    value = shown["value"]
+    more = "" if value is None or len(value) <= SHOWN else f" ... and {len(value) - SHOWN:,} more characters; see --raw"
+    said = shown | {"key": _content(shown["key"]), "bytes": _sizes(shown)}
+    for name in ("headers", "value", "truncated", "key_bytes", "value_bytes"):
+        del said[name]
+    for name, text_ in said.items():
+        click.echo(f"{name:<10} {_printable(text_)}")
+    if shown["truncated"]:
+        click.echo(f"{'truncated':<10} it had {shown['bytes']:,} bytes, of which the first are here")
+    for name, header in shown["headers"]:
+        click.echo(f"{'header':<10} {printable(name)}: {_printable(header)}")
+    click.echo(f"{'value':<10} {_printable(_content(value and value[:SHOWN]))}{more}")
+
+
+def _content(said: str | None) -> str:
+    """A key or a value; that there is none, or nothing in it, in a word. `_sizes` tells the word from such a text."""
+    return "null" if said is None else said or "empty"
+
+
+def _sizes(shown: Line) -> str:
+    sizes = {name: shown[f"{name}_bytes"] for name in ("key", "value")}
+    return ", ".join(f"no {name}" if size is None else f"{name} {size:,}" for name, size in sizes.items())
 
 
 def _printable(said: Any) -> str:

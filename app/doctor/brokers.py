@@ -6,6 +6,7 @@ from aiokafka.admin.config_resource import ConfigResourceType
 
 from app.doctor.finding import ERROR, NOTE, WARNING, Finding
 from app.doctor.installation import Installation
+from app.doctor.topics import replicas_of
 from app.engine.topic_ids import topic_ids
 
 CHECK = "brokers"
@@ -32,8 +33,9 @@ async def check(installation: Installation) -> AsyncIterator[Finding]:
             why="topics cannot be created with more replicas than there are brokers; existing ones lack some",
             remedy="start the brokers that are missing, or lower TIDEMARK_REPLICATION",
         )
+    replicas = max([settings.replication, *map(replicas_of, await installation.described())])
     for broker, config in (await installation.configs(ConfigResourceType.BROKER, brokers, _LOOKED_AT)).items():
-        for finding in (*_timeouts(installation, broker, config), *_internal(installation, broker, config)):
+        for finding in (*_timeouts(installation, broker, config), *_internal(replicas, broker, config)):
             yield finding
     if installation.present:
         client = installation.admin._client  # noqa: SLF001 - nothing public asks
@@ -70,16 +72,16 @@ def _timeouts(installation: Installation, broker: str, config: dict[str, str]) -
         )
 
 
-def _internal(installation: Installation, broker: str, config: dict[str, str]) -> Iterator[Finding]:
-    """What transactions and offsets rest on: as durable as what they are about."""
-    replication = installation.settings.replication
-    least = {_STATE_REPLICAS: replication, _OFFSETS_REPLICAS: replication, _STATE_INSYNC: min(2, replication)}
+def _internal(replicas: int, broker: str, config: dict[str, str]) -> Iterator[Finding]:
+    """What transactions and offsets rest on: as durable as what they are about, and three replicas are enough."""
+    enough = min(3, replicas)
+    least = {_STATE_REPLICAS: enough, _OFFSETS_REPLICAS: enough, _STATE_INSYNC: min(2, enough)}
     for name, wanted in least.items():
         value = int(config.get(name) or wanted)
         if value < wanted:
             yield _of_broker(
                 WARNING,
-                f"broker {broker}: {name} is {value}, and TIDEMARK_REPLICATION is {replication}",
+                f"broker {broker}: {name} is {value}, and topics have {replicas} replicas",
                 "what was decided about transactions and offsets is less durable than what they are about: a broker "
                 "that is lost can take it along",
                 f"set {name}={wanted} on the brokers; add replicas to __transaction_state and __consumer_offsets with "

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from app.connection import connection
 from app.doctor import brokers, deep, group, partitions, topics, transactions
-from app.doctor.finding import NOTE, SEVERITIES, WARNING, Finding
+from app.doctor.finding import NOTE, SEVERITIES, WARNING, Finding, lines
 from app.doctor.installation import Installation, looking_at
 from app.failures import FAILED
 from app.settings import Settings
@@ -87,9 +87,8 @@ def _unchecked(name: str, error: KafkaError) -> Finding:
 
 
 def _print(findings: list[Finding]) -> None:
-    for finding in findings:
-        for line in finding.lines():
-            click.echo(line)
+    for line in lines(findings):
+        click.echo(line)
     counts = Counter(finding.severity for finding in findings)
     said = ", ".join(
         f"{counts[severity]} {severity}{'s' * (counts[severity] > 1)}" for severity in SEVERITIES if counts[severity]

@@ -1,7 +1,8 @@
 """What a check says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 from app.printable import printable
@@ -50,8 +51,20 @@ class Finding:
         """For scripts."""
         return asdict(self) | {"where": self.where}
 
-    def lines(self) -> Iterator[str]:
-        """For people."""
-        yield f"{self.severity}: {self.where + ': ' if self.where else ''}{printable(self.what)}"
-        yield f"  why it matters: {self.why}"
-        yield f"  what to do:     {self.remedy}"
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.where + ': ' if self.where else ''}{printable(self.what)}"
+
+
+def lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """For people. Of neighbours that matter for one reason and have one remedy, both are said once, after the last."""
+    for (why, remedy), alike in groupby(findings, key=lambda finding: (finding.why, finding.remedy)):
+        yield from map(str, alike)
+        yield f"  why it matters: {why}"
+        yield f"  what to do:     {remedy}"
+
+
+def several(names: Sequence[object], shown: int = 3) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - shown
+    first = ", ".join(map(str, names[:shown]))
+    return f"{first} and {more:,} more" if more > 0 else first

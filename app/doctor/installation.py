@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -56,6 +57,11 @@ class Installation:
         """The group's offsets."""
         found = await self.admin.list_consumer_group_offsets(self.group)
         return {partition: committed.offset for partition, committed in found.items() if committed.offset >= 0}
+
+    async def described(self) -> list[dict[str, Any]]:
+        """The topics that are there, as brokers describe them."""
+        names = sorted(self.present)
+        return list(await self.admin.describe_topics(names)) if names else []
 
     async def configs(self, kind: ConfigResourceType, names: Iterable[str], wanted: Iterable[str]) -> "Configs":
         """Settings of topics or brokers: name -> setting -> value."""

@@ -1,12 +1,13 @@
 """Every partition of every table: its cells, rows, totals, offset and source. Do they belong together?"""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
 from app.clock import now_ms
-from app.doctor.finding import ERROR, NOTE, WARNING, Finding
+from app.doctor.finding import ERROR, NOTE, WARNING, Finding, several
 from app.doctor.installation import Installation
 from app.engine.changelog import SKIPPED
 from app.engine.topic_ids import topic_ids
@@ -14,10 +15,12 @@ from app.history.shown import text
 from app.repair.found import CHANGELOG, Found, find
 from app.topology import topic_name
 from app.verify.partition import partition_of
+from tables.cells import Problem
 from tables.domain import Domain
 
 CHECK_CELLS, CHECK_OFFSETS = "cells", "offsets"
-SHOWN = 20  # bad cells of one partition, one by one
+SHOWN = 20  # causes of bad cells in one partition, each with the first of them
+_NAMES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")  # what may differ in reasons of one cause
 
 
 class Case(NamedTuple):
@@ -72,30 +75,32 @@ async def _look(installation: Installation, domain: Domain, number: int, source_
 
 
 def _cells(case: Case) -> Iterator[Finding]:
-    problems = case.found.problems
-    for problem in problems[:SHOWN]:
-        yield Finding(
-            severity=ERROR,
-            check=CHECK_CELLS,
-            what=problem.reason,
-            why="a worker that takes the partition over stops there: it cannot know what the row was",
-            remedy=f"{case.replay} shows what the events say, and with --execute puts it in its place; where a newer "
-            "version has written it, run that version again",
-            topic=case.changelog,
-            partition=case.number,
-            offset=case.found.offsets.get(problem.key),
-            cell=text(problem.key),
-        )
-    if len(problems) > SHOWN:
-        yield Finding(
-            severity=ERROR,
-            check=CHECK_CELLS,
-            what=f"{len(problems) - SHOWN:,} more cells like these",
-            why="as above",
-            remedy="as above",
-            topic=case.changelog,
-            partition=case.number,
-        )
+    """Bad cells in the order of their offsets; those of one cause together, at the first of them."""
+    offsets = case.found.offsets
+    causes = dict[str, list[Problem]]()
+    for problem in sorted(case.found.problems, key=lambda problem: offsets.get(problem.key, -1)):
+        causes.setdefault(_NAMES.sub("", problem.reason), []).append(problem)
+    for problems in list(causes.values())[:SHOWN]:
+        places = [offsets[problem.key] for problem in problems if problem.key in offsets]
+        among = f" ({len(problems):,} cells: offsets {several(places)})" if len(problems) > 1 else ""
+        yield _of_cell(case, problems[0].reason + among, offsets.get(problems[0].key), text(problems[0].key))
+    if len(causes) > SHOWN:
+        yield _of_cell(case, f"{sum(map(len, list(causes.values())[SHOWN:])):,} more cells, for other reasons")
+
+
+def _of_cell(case: Case, what: str, offset: int | None = None, cell: str | None = None) -> Finding:
+    return Finding(
+        severity=ERROR,
+        check=CHECK_CELLS,
+        what=what,
+        why="a worker that takes the partition over stops there: it cannot know what the row was",
+        remedy=f"{case.replay} shows what the events say, and with --execute puts it in its place; where a newer "
+        "version has written it, run that version again",
+        topic=case.changelog,
+        partition=case.number,
+        offset=offset,
+        cell=cell,
+    )
 
 
 def _offsets(case: Case) -> Iterator[Finding]:

@@ -138,7 +138,7 @@ def _parse(index: int, element: dict[str, Any]) -> MatchDefinition | Attack | Pl
         return None
     try:
         return msgspec.convert(element, type_)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter for half a character in a field's name
         raise InputError(f"element {index}, a {kind}, is mistyped: {error}") from error
 
 

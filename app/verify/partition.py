@@ -75,7 +75,7 @@ class Verifier:
         try:
             wanted = restored(partition, changelog, now)
         except CorruptCellError as error:
-            return Verdict(number, DIFFERENT, reason=f"{reading.topic('changelog').topic}: {error}")
+            return Verdict(number, DIFFERENT, reason=f"{await _place(reading, error.key)}: {error}")
         about: dict[str, Any] = {"position": wanted.position, "rows": wanted.rows, "cells": len(wanted.cells)}
         reason = await _cannot_compare(reading, wanted.position)
         if reason:
@@ -123,6 +123,13 @@ async def _rebuilt(rebuild: Rebuild, reading: Reading, position: int) -> Made:
     async for records in reading.records("events", position):
         rebuild.read(records)
     return rebuild.finish()
+
+
+async def _place(reading: Reading, key: bytes | None) -> str:
+    """Where the latest record of a key is. What is compared keeps no offsets, so the changelog is read once more."""
+    offset, _ = (await reading.latest("changelog")).get(key, (None, None))
+    topic = reading.topic("changelog")
+    return f"{topic.topic} partition {topic.partition}{'' if offset is None else f' offset {offset}'}"
 
 
 async def _cannot_compare(reading: Reading, position: int) -> str:

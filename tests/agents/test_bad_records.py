@@ -56,7 +56,7 @@ def headers_of(letter: Outgoing) -> dict[str, str]:
 DEEP = 100_000
 VALUES: dict[str, tuple[bytes | None, str]] = {
     "null value": (None, "the value is null"),
-    "0 bytes": (b"", "truncated"),
+    "0 bytes": (b"", "the value is empty"),
     "bad JSON": (b'{"type": "damage",', "truncated"),
     "garbage after JSON": (raw() + b"}", "trailing"),
     "a byte order mark": (b"\xef\xbb\xbf" + raw(), "malformed"),

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app import topology
 from app.clock import now_ms
+from app.engine.engine import Offsets
 from app.repair.found import Found, kept_roles
 from app.repair.partition import Repair, repairing
 from app.repair.plan import replaced
@@ -19,6 +20,7 @@ from tests.chaos.consume import latest, read_all
 from tests.chaos.produce import produce
 from tests.oracle import live
 
+SECONDS = 20.0
 Held = dict[str, dict[TopicPartition, dict[bytes | None, bytes]]]
 
 
@@ -56,11 +58,25 @@ def held(settings: Settings, domain: Domain) -> Held:
     """What readers of committed records see of everything that a domain keeps."""
 
     async def read() -> Held:
-        return {
-            role: latest(await read_all(settings, topic_name(settings, domain, role))) for role in kept_roles(domain)
-        }
+        topics = {role: topic_name(settings, domain, role) for role in kept_roles(domain)}
+        await _ended(settings, topics.values())
+        return {role: latest(await read_all(settings, topic)) for role, topic in topics.items()}
 
     return asyncio.run(read())
+
+
+async def _ended(settings: Settings, topics: Iterable[str]) -> None:
+    """Wait for the markers of transactions that are decided: a broker answers before it has written them."""
+    offsets = Offsets(settings)
+    await offsets.start()
+    try:
+        async with asyncio.timeout(SECONDS):
+            numbers = range(settings.partitions)
+            for partition in [TopicPartition(topic, number) for topic in topics for number in numbers]:
+                while len(set(await offsets.ends(partition))) > 1:
+                    await asyncio.sleep(0.02)
+    finally:
+        await offsets.stop()
 
 
 def write(

@@ -116,6 +116,41 @@ def test_without_an_answer_the_security_protocol_is_named(monkeypatch: pytest.Mo
     assert "TIDEMARK_SECURITY_PROTOCOL" in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("protocol", "code", "said"),
+    [
+        ("SASL_PLAINTEXT", 2, "it wants no login there"),
+        ("SSL", 3, "does it speak TIDEMARK_SECURITY_PROTOCOL=SSL?"),
+        ("SASL_SSL", 3, "does it speak TIDEMARK_SECURITY_PROTOCOL=SASL_SSL?"),
+    ],
+)
+def test_a_broker_that_speaks_another_protocol_is_not_taken_for_one_that_is_away(
+    kafka: str, monkeypatch: pytest.MonkeyPatch, protocol: str, code: int, said: str
+) -> None:
+    """In words, with the setting to change; nobody is sent to the embedded Kafka who has one that answers."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("TIDEMARK_SECURITY_PROTOCOL", protocol)
+    monkeypatch.setenv("TIDEMARK_SASL_USERNAME", "worker")
+    monkeypatch.setenv("TIDEMARK_SASL_PASSWORD", "secret")
+    run = _run("topics", "verify")
+    assert run.exit_code == code
+    assert f"Kafka at {kafka} cannot be used" in run.stderr
+    assert said in run.stderr
+    assert "embedded" not in run.stderr
+    assert "AIOKafkaConnection" not in run.stderr
+
+
+def test_a_login_without_a_password_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers would only say that they refuse it."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("TIDEMARK_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("TIDEMARK_SASL_USERNAME", "worker")
+    run = _run("topics", "verify")
+    assert run.exit_code == 2
+    assert "TIDEMARK_SASL_PASSWORD is empty" in run.stderr
+    assert run.stderr.endswith("; set TIDEMARK_SASL_PASSWORD\n")
+
+
 @pytest.mark.parametrize("arguments", [("worker",), ("topics", "describe"), ("ingest", "pubg", "pyproject.toml")])
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
     """Exit code 2: it will not succeed before somebody mends it."""
@@ -173,7 +208,7 @@ def test_a_changed_retention_is_mended_by_create(monkeypatch: pytest.MonkeyPatch
     problems = json.loads(_run("topics", "verify", "--json").stdout)["problems"]
     partitions, replicas = (line for line in problems if topic in line)
     assert partitions.startswith(f"topic {topic} has 4 partitions, wanted 5; set TIDEMARK_PARTITIONS=4, or")
-    assert replicas.startswith(f"topic {topic} has 1 replicas, wanted 2; add some with kafka-reassign-partitions.sh")
+    assert replicas.startswith(f"topic {topic} has 1 replica, wanted 2; add some with kafka-reassign-partitions.sh")
     assert replicas.endswith("or set TIDEMARK_REPLICATION=1")
 
 
@@ -260,10 +295,11 @@ def test_a_download_is_announced_only_where_there_will_be_one(monkeypatch: pytes
 
 @pytest.mark.usefixtures("installation")
 def test_a_worker_without_its_topics_does_not_start() -> None:
-    """Exit code 2, and the command that creates them."""
+    """Exit code 2, and the command that creates them; in one line, however many they are."""
     run = _run("worker")
     assert run.exit_code == 2
-    assert "create it with: tidemark topics create" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert "create them with: tidemark topics create" in run.stderr
 
 
 @pytest.mark.usefixtures("installation")

@@ -200,6 +200,25 @@ def test_nothing_of_a_letter_reaches_a_terminal_as_it_is(capsys: pytest.CaptureF
     assert "more characters; see --raw" in said
 
 
+@pytest.mark.parametrize(
+    ("value", "said", "sizes"),
+    [(None, "null", "key 3, no value"), (b"", "empty", "key 3, value 0"), (b"null", "null", "key 3, value 4")],
+)
+def test_a_letter_without_a_value_says_so(
+    capsys: pytest.CaptureFixture[str], value: bytes | None, said: str, sizes: str
+) -> None:
+    """None and nothing are told apart, also from a text of that name; only what was cut is called truncated."""
+    shown.print_whole(shown.whole(letter(b"ann", value), "open"))
+    lines = capsys.readouterr().out.splitlines()
+    assert f"bytes      {sizes}" in lines
+    assert lines[-1] == f"value      {said}"
+    assert not [line for line in lines if line.startswith("truncated")]
+    shown.print_whole(shown.whole(letter(None, value)._replace(truncated=2_000_000), "open"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "key        null" in lines
+    assert "truncated  it had 2,000,000 bytes, of which the first are here" in lines
+
+
 def test_a_summary_counts_reasons_whatever_numbers_are_in_them() -> None:
     """One producer's error is one line, though every letter has its own byte."""
     summary = shown.Summary()

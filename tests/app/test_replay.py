@@ -231,7 +231,8 @@ def test_a_record_without_a_key_is_removed_with_all_before_it(settings: Settings
     offset = write(settings, topic, [(None, b"nobody's")])
     asyncio.run(policy("compact"))
     found = json.loads(run("doctor", "tutors", "--json").stdout)["findings"]
-    assert [(one["topic"], one["offset"], one["what"]) for one in found] == [(topic, offset, "the record has no key")]
+    errors = [(one["topic"], one["offset"], one["what"]) for one in found if one["severity"] == "error"]
+    assert errors == [(topic, offset, "the record has no key")]
     assert run("replay", "tutors", "--execute").exit_code == 0
     after = held(settings, TUTORS)
     assert after["changelog"].keys() == right["changelog"].keys()

@@ -169,7 +169,7 @@ def test_without_topics_it_says_how_to_create_them(kafka: str, prefix: str, monk
     monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
     result = run("--once")
     assert result.exit_code == 2
-    assert "create it with: tidemark topics create" in result.stderr
+    assert "create them with: tidemark topics create" in result.stderr
 
 
 def test_sights_that_differ_in_their_rate_alone_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ BAD: list[tuple[str, bytes | None, bytes | None, str]] = [
     ("a huge integer", b"ann", orjson.dumps(HIT).replace(b'"seq":0', b'"seq":' + b"9" * 400), "$.seq"),
     ("deep nesting", b"ann", b'{"type":"damage","x":' + b"[" * 100_000, ""),
     ("a null value", b"ann", None, "null"),
-    ("0 bytes", b"ann", b"", "truncated"),
+    ("0 bytes", b"ann", b"", "the value is empty"),
     ("a null key", None, orjson.dumps(HIT), "no key"),
     ("a key that is not UTF-8", b"\xff\xfe", orjson.dumps(HIT), "not the event's player"),
     ("a key of another player", b"bob", orjson.dumps(HIT), "not the event's player"),

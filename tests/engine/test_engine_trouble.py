@@ -150,6 +150,12 @@ def test_the_message_grants_what_a_worker_does_with_the_topic(topic: str, rights
     assert said.endswith(f"--topic {topic}")
 
 
+def test_each_topic_that_is_refused_has_its_command_on_a_line_of_its_own() -> None:
+    """They are pasted into a shell."""
+    said = explained(TopicAuthorizationFailedError({"eu-players-events", "eu-players-stats"}), SETTINGS, DOMAINS)
+    assert [line.rsplit(" ", 1)[1] for line in said.splitlines()] == ["eu-players-events", "eu-players-stats"]
+
+
 def test_a_setting_that_the_brokers_do_not_allow_is_named_with_its_value() -> None:
     """And with the brokers' own."""
     said = explained(InvalidTransactionTimeout(), SETTINGS)

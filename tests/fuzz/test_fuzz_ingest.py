@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -125,6 +125,7 @@ def noise() -> SearchStrategy[bytes]:
 
 @examples(50)
 @given(content=packed(telemetry()))
+@example(content=b'[{"_T": "LogPlayerTakeDamage", "_D": "2025-06-15T00:00:00Z", "common": {"\\ud800isGame": 1.0}}]')
 def test_no_telemetry_is_answered_with_a_traceback(path: Path, content: bytes) -> None:
     """What is wrong is named with its place; what came before it is written."""
     ingested(path, content, "pubg")

@@ -145,4 +145,4 @@ def test_without_topics_it_says_how_to_create_them(
     monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
     run = _run("pubg", write(b"[]"))
     assert run.exit_code == 2
-    assert "create it with: tidemark topics create" in run.stderr
+    assert "create them with: tidemark topics create" in run.stderr

@@ -226,7 +226,7 @@ def test_cells_that_belong_to_nobody_are_refused() -> None:
     driver = some_players()
     key, value = next((key, value) for key, value in driver.cells.items() if key.startswith(b'["ann",'))
     driver.changelog.append(Sent(len(driver.changelog), key.replace(b"ann", b"eve"), value, [], driver.now))
-    with pytest.raises(CorruptCellError, match="without their head"):
+    with pytest.raises(CorruptCellError, match="the head of 'eve' is gone"):
         Following(driver).promoted()
 
 

@@ -58,7 +58,7 @@ def test_a_record_without_a_key_and_another_spelling_are_told() -> None:
     cells.update(driver.cells.items())
     assert list(Cells(PLAYERS).problems(cells)) == [
         Problem(None, "the record has no key"),
-        Problem(b"[ null ]", "another spelling of b'[null]'"),
+        Problem(b"[ null ]", "another spelling of [null]"),
     ]
 
 
@@ -69,7 +69,7 @@ def test_rows_that_the_totals_do_not_know_of_are_told_where_the_totals_are() -> 
     driver.settle()
     ghost = {cell_key("ghost", ()): bytes([PLAYERS.version]) + b"\x90"}
     assert list(Cells(PLAYERS).problems(driver.cells | ghost)) == [
-        Problem(TOTALS_KEY, "1 rows, but the totals know of 0")
+        Problem(TOTALS_KEY, "1 row, but the totals know of 0")
     ]
     error = refused(PLAYERS, driver.cells | ghost)
     assert error is not None

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.web import stories
-from tests.web.browser import CHROMIUM, Page
+from tests.web.browser import CHROMIUM, SECONDS, Page
 from tests.web.conftest import Client, Serve, at, bound_port
 from tests.web.everything import Everything
 from tests.web.stories import HOSTILE
@@ -218,6 +218,9 @@ async def test_a_snapshot_is_published_by_a_button(client: Client, page: Page, e
     await page.run("document.getElementById('publish').focus()")
     await page.press("Enter")
     await page.until("document.getElementById('publish').ariaDisabled")
+    async with asyncio.timeout(SECONDS):
+        while not owned._demands:  # noqa: ASYNC110 - the question is on its way, and nothing tells
+            await asyncio.sleep(0.01)
     owned._answer(list(owned._demands), 1_735_787_045_000)
     await page.until_text("published", "Published, as of")
     assert await page.run("document.querySelector('#published time').title") == "2025-01-02 03:04:05 UTC"

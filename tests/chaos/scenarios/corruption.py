@@ -103,7 +103,7 @@ def _some(cells: dict[bytes, bytes]) -> bytes:
 
 
 DAMAGES: tuple[Damage, ...] = (
-    lambda cells: (_some(cells), b"\x09" + cells[_some(cells)][1:], "format 09, want 1"),
+    lambda cells: (_some(cells), b"\x09" + cells[_some(cells)][1:], "its first byte is 0x09, not 0x01"),
     lambda _cells: (b"\xff\xfe", b"\x01garbage", "malformed"),
     lambda cells: (_some(cells), cells[_some(cells)][:-1], "truncated"),
     lambda _cells: (b'["ann","nothing"]', b"\x01\x90", "there are no cells of kind 'nothing'"),
