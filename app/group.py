@@ -1,11 +1,25 @@
 """Who is in an installation's consumer group."""
 
-from typing import NamedTuple
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 
 from app.settings import Settings
+
+NOT_YET = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
+COORDINATOR_SECONDS = 10.0
+RETRY_SECONDS = 0.1
+T = TypeVar("T")
 
 
 class Member(NamedTuple):
@@ -25,9 +39,31 @@ class Group(NamedTuple):
     members: list[Member]
 
 
+async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask a group's coordinator, again while there is none: on a new cluster the first question makes its topic.
+
+    Raises:
+        KafkaError: there is none after a while, or it says something else.
+    """
+    deadline = time.monotonic() + COORDINATOR_SECONDS
+    while True:
+        try:
+            return await ask()
+        except NOT_YET:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def committed_offsets(admin: AIOKafkaAdminClient, settings: Settings) -> dict[TopicPartition, Any]:
+    """What the installation's group has committed, by partition; nothing where there is no such group."""
+    found = await coordinated(lambda: admin.list_consumer_group_offsets(settings.application_id))
+    return dict(found)
+
+
 async def group_of(admin: AIOKafkaAdminClient, settings: Settings) -> Group:
     """The group as its coordinator knows it now. A worker that was killed is in it until its session ends."""
-    (answer,) = await admin.describe_consumer_groups([settings.application_id])
+    (answer,) = await coordinated(lambda: admin.describe_consumer_groups([settings.application_id]))
     (said,) = answer.to_object()["groups"]
     if said["error_code"]:
         raise for_code(said["error_code"])(f"group {settings.application_id}")

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app.deadletters.resending import Resent
 from app.deadletters.standing import FOLDED, ROLES, Ends, Letters, Standing
+from app.group import committed_offsets
 from app.settings import Settings
 from app.topology import topic_name
 from app.verify.reading import Say
@@ -73,7 +74,7 @@ class Waiting:
         await admin.start()
         try:
             while True:
-                offsets = await admin.list_consumer_group_offsets(self._settings.application_id)
+                offsets = await committed_offsets(admin, self._settings)
                 found = {number: offsets.get(TopicPartition(topic, number)) for number in wanted}
                 committed = {number: -1 if offset is None else offset.offset for number, offset in found.items()}
                 behind = sum(max(0, end - committed[number]) for number, end in wanted.items())

@@ -11,6 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app import topology
 from app.engine.fetch import BRIEF_MS, consuming
+from app.group import committed_offsets
 from app.settings import Settings
 from app.verify.reading import Reading, Say
 from tables.domain import Domain
@@ -55,7 +56,7 @@ class Installation:
 
     async def committed(self) -> dict[TopicPartition, int]:
         """The group's offsets."""
-        found = await self.admin.list_consumer_group_offsets(self.group)
+        found = await committed_offsets(self.admin, self.settings)
         return {partition: committed.offset for partition, committed in found.items() if committed.offset >= 0}
 
     async def described(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from app.clock import now_ms
 from app.engine.fetch import BRIEF_MS, consuming
 from app.engine.topic_ids import topic_ids
-from app.group import group_of
+from app.group import committed_offsets, group_of
 from app.repair.found import Found, find
 from app.repair.keyless import delete_before
 from app.repair.moment import Moment
@@ -101,7 +101,7 @@ class Repair:
 
     async def _find(self, number: int) -> Found:
         source = topic_name(self.settings, self.domain, "events")
-        offsets = await self.admin.list_consumer_group_offsets(self.settings.application_id)
+        offsets = await committed_offsets(self.admin, self.settings)
         committed = offsets.get(TopicPartition(source, number))
         ids = await topic_ids(self.admin._client, [source])  # noqa: SLF001 - nothing public asks
         return await find(

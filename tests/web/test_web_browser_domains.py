@@ -1,5 +1,6 @@
 """Each domain's pages in a real Chromium: the numbers of its API, and every state that a page can be in."""
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
