@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app import topology
 from app.clock import now_ms
-from app.engine.engine import Offsets
 from app.repair.found import Found, kept_roles
 from app.repair.partition import Repair, repairing
 from app.repair.plan import replaced
@@ -17,11 +15,10 @@ from app.settings import Settings
 from app.topology import topic_name
 from app.verify.partition import partition_of
 from tables.domain import Domain
-from tests.chaos.consume import latest, read_all
+from tests.chaos.consume import latest, marked, read_all
 from tests.chaos.produce import produce
 from tests.oracle import live
 
-MARKED_SECONDS = 2.0
 Held = dict[str, dict[TopicPartition, dict[bytes | None, bytes]]]
 
 
@@ -60,27 +57,10 @@ def held(settings: Settings, domain: Domain) -> Held:
 
     async def read() -> Held:
         topics = {role: topic_name(settings, domain, role) for role in kept_roles(domain)}
-        await _ended(settings, topics.values())
+        await marked(settings, topics.values())
         return {role: latest(await read_all(settings, topic)) for role, topic in topics.items()}
 
     return asyncio.run(read())
-
-
-async def _ended(settings: Settings, topics: Iterable[str]) -> None:
-    """Wait for the markers of transactions that are decided: a broker answers before it has written them.
-
-    One that is open stays so: whoever died is not waited for.
-    """
-    partitions = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
-    offsets = Offsets(settings)
-    await offsets.start()
-    try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(MARKED_SECONDS):
-                while [one for one in partitions if len(set(await offsets.ends(one))) > 1]:  # noqa: ASYNC110 - no event
-                    await asyncio.sleep(0.02)
-    finally:
-        await offsets.stop()
 
 
 def write(

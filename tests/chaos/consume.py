@@ -1,10 +1,16 @@
 """Reading a whole topic as any consumer would: plain aiokafka, committed records only."""
 
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.engine.engine import Offsets
 from app.settings import Settings
 from tests.oracle.interface import Raw
 
+MARKED_SECONDS = 2.0
 Consumed = dict[TopicPartition, list[tuple[int, bytes | None, bytes | None]]]
 
 
@@ -38,6 +44,23 @@ async def read_all(settings: Settings, topic: str) -> Consumed:
     for record in await read_raw(settings, topic):
         found[TopicPartition(topic, record.partition)].append((record.offset, record.key, record.value))
     return found
+
+
+async def marked(settings: Settings, topics: Iterable[str]) -> None:
+    """Wait for the markers of transactions that are decided: a broker answers before it has written them.
+
+    One that is open stays so: whoever died is not waited for.
+    """
+    partitions = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
+    offsets = Offsets(settings)
+    await offsets.start()
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MARKED_SECONDS):
+                while [one for one in partitions if len(set(await offsets.ends(one))) > 1]:  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(0.02)
+    finally:
+        await offsets.stop()
 
 
 def latest(consumed: Consumed) -> dict[TopicPartition, dict[bytes | None, bytes]]:

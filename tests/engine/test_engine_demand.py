@@ -17,7 +17,7 @@ from app.engine.producer import PartitionProducer
 from app.settings import Settings
 from app.topology import topic_name
 from tables.event import iso
-from tests.chaos.consume import read_all
+from tests.chaos.consume import marked, read_all
 from tests.web.declared import DECLARED
 from tests.web.installation import Member
 
@@ -43,7 +43,9 @@ class Installed:
 
     async def records(self) -> list[dict[str, Any]]:
         """What is published and committed."""
-        found = await read_all(self.settings, topic_name(self.settings, DECLARED, "stats"))
+        stats = topic_name(self.settings, DECLARED, "stats")
+        await marked(self.settings, [stats])
+        found = await read_all(self.settings, stats)
         return [json.loads(value or b"") for records in found.values() for _, _, value in records]
 
 
