@@ -91,7 +91,6 @@ class WarmCopy:
             return
         totals = domain.totals() if value is None else msgspec.msgpack.decode(value[1:], type=domain.totals)
         totals.lengthen()
-        domain.totals().merge(totals)  # raises for a list that is too long: a later release's
         table.totals = totals
 
     def _take_head(self, entity: str, value: bytes | None) -> None:

@@ -5,7 +5,7 @@
 - What a domain is: `domain.py` (the declaration), `emission.py`, `retention.py`, `recent.py`, `totals.py`, `views.py`,
   `option.py`
 - What happens to an event: `event.py`, `fold.py`, `dedupe.py`, `resent.py`; where it is kept: `table.py`, `row.py`,
-  `top.py`, record by record `cells.py`, and in the words of messages `named.py`
+  `top.py`, record by record `cells.py`, and in the words of messages `named.py`, `printable.py`
 - The domains, and what was long enough to stand beside them: `assessments.py`; `players.py` (`weapons.py`);
   `workers.py` (`jobs.py`, `throughput.py`, `sketch.py`, `periods.py`); `tutors.py` (`tutor_events.py`, `windows.py`,
   `tiers.py`); `projects.py`; `rollups.py` (`picks.py`, `weeks.py`)

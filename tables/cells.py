@@ -53,9 +53,7 @@ class Cells:
 
     def _decode(self, key: bytes, path: Path, value: bytes) -> None:
         if key == TOTALS_KEY:
-            totals = msgspec.msgpack.decode(value, type=self.domain.totals)
-            totals.lengthen()
-            self.domain.totals().merge(totals)
+            msgspec.msgpack.decode(value, type=self.domain.totals).lengthen()
         elif key.startswith(MARK):
             msgspec.msgpack.decode(value, type=int)
         elif len(path) == 1:

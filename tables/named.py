@@ -1,12 +1,13 @@
 """Changelog records in the words of a message. Their keys and values may be anything: nothing of them is shown raw."""
 
+from tables.printable import printable
+
 
 def named(key: bytes | None) -> str:
     """A record by its key as text; what does not print, or is no UTF-8, is shown by its number."""
     if not key:
         return "a record without a key" if key is None else "a record with an empty key"
-    text = bytes(key).decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return printable(bytes(key).decode("utf-8", "backslashreplace"))
 
 
 def of_another_version(value: bytes, version: int) -> str:

@@ -267,7 +267,6 @@ class Table:
                 if key == TOTALS_KEY:
                     self.totals = msgspec.msgpack.decode(value[1:], type=self.domain.totals)
                     self.totals.lengthen()
-                    self.domain.totals().merge(self.totals)  # raises for a list that is too long: a later release's
                     own += 1
                     continue
                 if key and key.startswith(MARK):

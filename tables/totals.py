@@ -28,12 +28,18 @@ class Totals(msgspec.Struct):
     other, and outlive the expiry of the group's committed offsets."""
 
     def lengthen(self) -> None:
-        """Fill lists up with zeros that an earlier release has written shorter: a list grows at its end only."""
+        """Fill lists up with zeros that an earlier release has written shorter: a list grows at its end only.
+
+        Raises:
+            ValueError: a list is too long, as of a later release: nothing could be merged with it.
+            TypeError: something that is to be summed is no number.
+        """
         empty = type(self)()
         for name in self.__struct_fields__:
             mine = getattr(self, name)
             if isinstance(mine, list):
                 mine += [0] * (len(getattr(empty, name)) - len(mine))
+        empty.merge(self)
 
     def merge(self, other: "Totals") -> None:
         """Add another partition's totals: lists place by place, maps name by name, integers by sum, `at` by maximum.

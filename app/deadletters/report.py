@@ -10,7 +10,7 @@ from app.deadletters.resending import ALREADY, RESENT_TO, WOULD, Resent
 from app.deadletters.standing import FOLDED
 from app.deadletters.waiting import Ended
 from app.failures import FAILED, fail
-from app.printable import printable
+from tables.printable import printable
 
 
 class Report:

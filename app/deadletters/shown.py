@@ -13,8 +13,8 @@ from rich.text import Text
 
 from app.deadletters.letter import Letter
 from app.history.shown import text
-from app.printable import printable
 from tables.event import iso
+from tables.printable import printable
 
 Line = dict[str, Any]
 WIDE = 100_000  # columns, where nobody looks at a terminal: a letter is one line

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from app.printable import printable
+from tables.printable import printable
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 """A worker refuses or would be wrong; it is at risk; something to know, and nothing is wrong."""

@@ -1,6 +1,7 @@
 """Topics: are they there, and as they have to be?"""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 from aiokafka.admin.config_resource import ConfigResourceType
@@ -47,26 +48,20 @@ async def check(installation: Installation) -> AsyncIterator[Finding]:
 
 def _leaders(topic: dict[str, Any]) -> Iterator[Finding]:
     for partition in topic["partitions"]:
-        name, number = topic["topic"], partition["partition"]
+        found = partial(Finding, check=CHECK, topic=topic["topic"], partition=partition["partition"])
         if partition["leader"] < 0:
-            yield Finding(
+            yield found(
                 severity=ERROR,
-                check=CHECK,
                 what="the partition has no leader",
                 why="nothing can be read from it or written to it",
                 remedy="start the brokers that hold its replicas",
-                topic=name,
-                partition=number,
             )
         elif len(partition["isr"]) < len(partition["replicas"]):
-            yield Finding(
+            yield found(
                 severity=WARNING,
-                check=CHECK,
                 what=f"{len(partition['isr'])} of {len(partition['replicas'])} replicas are in sync",
                 why="the next broker that is lost may take acknowledged records with it, or stop all writing",
                 remedy="look at the brokers of the others: kafka-topics.sh --describe --under-replicated-partitions",
-                topic=name,
-                partition=number,
             )
 
 
@@ -104,33 +99,28 @@ def _lost_with_a_disk(
 
 def _durability(topic: dict[str, Any], config: dict[str, str], installation: Installation) -> Iterator[Finding]:
     name = topic["topic"]
+    found = partial(Finding, check=CHECK, topic=name)
     script = f"kafka-configs.sh --bootstrap-server {installation.settings.bootstrap_servers} --alter "
     script += f"--entity-type topics --entity-name {name} --add-config"
     replicas, insync = replicas_of(topic), _insync(config)
     if insync > replicas:
-        yield Finding(
+        yield found(
             severity=ERROR,
-            check=CHECK,
             what=f"{_INSYNC}={insync}, and {replicas} replica{'s' * (replicas != 1)}",
             why="nothing can ever be written",
             remedy=f"{script} {_INSYNC}={replicas}",
-            topic=name,
         )
     elif replicas > _WANTED_INSYNC > insync:
-        yield Finding(
+        yield found(
             severity=WARNING,
-            check=CHECK,
             what=f"{_INSYNC}={insync} with {replicas} replicas",
             why="a record counts as written when one broker has it; if that one is lost, so is the record",
             remedy=f"{script} {_INSYNC}={_WANTED_INSYNC}",
-            topic=name,
         )
     if replicas > 1 and config.get(_UNCLEAN) == "true":
-        yield Finding(
+        yield found(
             severity=WARNING,
-            check=CHECK,
             what=f"{_UNCLEAN}=true",
             why="a replica that lags may become the leader, and acknowledged records are lost",
             remedy=f"{script} {_UNCLEAN}=false",
-            topic=name,
         )

@@ -5,7 +5,6 @@ list of `Slice`s. What Faust would do with offsets, acknowledgements and commits
 """
 
 import asyncio
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
+from app.clock import elapsed
 from app.engine import fetch, unreadable
 from app.engine.engine import Engine
 from app.engine.errors import in_words
@@ -31,11 +31,6 @@ FETCH_SECONDS = 0.2
 FETCH_MAX_BYTES = 16 * 1024 * 1024
 ERROR_PAUSE_SECONDS = 1.0  # after a fetch, or the group, met an error that passes
 CLOSE_SECONDS = 3.0  # for the group's consumer to say goodbye; without brokers it never could
-
-
-def clock() -> float:
-    """Seconds that only grow, also while this process or, where the system can tell, the whole machine is stopped."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class SliceSchema(Schema):
@@ -55,7 +50,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     Attributes:
         confirmed_at: when the last heartbeat left that the group's coordinator has answered, or when partitions were
-            assigned; by `clock`.
+            assigned; by `app.clock.elapsed`.
     """
 
     confirmed_at = 0.0
@@ -77,7 +72,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._ensure_consumer()._coordinator._do_heartbeat = self._noted_heartbeat  # noqa: SLF001
 
     async def _noted_heartbeat(self) -> bool:
-        left_at = clock()
+        left_at = elapsed()
         answered = bool(await self._beat())
         if answered:
             self.confirmed_at = left_at
@@ -186,7 +181,7 @@ class Consumer(driver.Consumer):
     @property
     def silent_seconds(self) -> float:
         """How long ago the group's coordinator has confirmed this member last."""
-        return clock() - self._thread.confirmed_at
+        return elapsed() - self._thread.confirmed_at
 
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
@@ -314,7 +309,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Changelogs are read by restores, each with a consumer of its own: the group's must not fetch them too."""
         await self._thread.pause(tp for tp in assigned if tp.topic not in self.engine.domains)
-        self._thread.confirmed_at = clock()
+        self._thread.confirmed_at = elapsed()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002

@@ -17,10 +17,10 @@ from app import topology
 from app.connection import connection
 from app.history import shown
 from app.history.newest import Found, Wanted, newest, newest_of_ring
-from app.printable import printable
 from app.settings import Settings
 from tables import DOMAINS
 from tables.domain import Domain
+from tables.printable import printable
 from tables.retention import Ring
 
 LIMIT = 20

@@ -18,11 +18,11 @@ from app.ingest.pubg import record, slim_events
 from app.ingest.report import Report
 from app.ingest.source import InputError, Source
 from app.ingest.writer import write
-from app.printable import printable
 from app.settings import Settings
 from tables import DOMAINS, domain_named
 from tables.domain import Domain
 from tables.players import PLAYERS
+from tables.printable import printable
 from tables.workers import WORKERS
 
 ERROR_LIMIT = 1_000  # characters

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.printable import printable
+from tables.printable import printable
 
 REASON_LIMIT = 300  # characters: a reason may quote what a stranger has written
 REFUSED_SHOWN = 20  # more lines tell nothing new; the number of all is in the report

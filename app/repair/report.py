@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.history.shown import text
-from app.printable import printable
 from app.repair.found import Found
 from app.repair.partition import Repaired
 from tables.domain import Domain
+from tables.printable import printable
 
 SHOWN_PROBLEMS = 5
 

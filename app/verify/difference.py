@@ -9,8 +9,8 @@ import orjson
 from agents.emit import PUBLISHED_UNTIL, RING
 from app.engine.changelog import SKIPPED, SOURCE
 from app.history.shown import cell, text
-from app.printable import printable
 from tables.domain import Domain
+from tables.printable import printable
 from tables.table import TOTALS_KEY, cell_key
 
 # Numbers of the partition's own that do not follow from events: when something was

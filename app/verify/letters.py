@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from agents.deadletter import PREFIX
+from agents.deadletter import Headers, opened
 from tables.event import Outcome
-
-Headers = Iterable[tuple[str, bytes | None]]
 
 
 class Letter(NamedTuple):
@@ -44,14 +42,12 @@ def letters(kept: Iterable[Kept], source: str, partition: int) -> dict[int, Lett
         partition: of the records.
     """
     found = {}
-    place = {"topic": source.encode(), "partition": b"%d" % partition}
+    place = {"topic": source, "partition": str(partition)}
     for letter in kept:
-        said: dict[str, bytes] = {}
-        for name, value in letter.headers:  # ours come first; the original's may have the same names
-            said.setdefault(name.removeprefix(PREFIX), value or b"")
-        offset = said.get("offset", b"")
-        if place.items() <= said.items() and offset.isdigit():
-            outcome, reason = (said.get(name, b"").decode("utf-8", "replace") for name in ("outcome", "reason"))
+        said, _ = opened(letter.headers)
+        offset = said.get("offset", "")
+        if place.items() <= said.items() and offset.isascii() and offset.isdecimal():
+            outcome, reason = said.get("outcome", ""), said.get("reason", "")
             found[int(offset)] = Letter(outcome, reason, letter.key, letter.value, "truncated" not in said)
     return found
 

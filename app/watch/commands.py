@@ -16,12 +16,12 @@ from app import topology
 from app.connection import connection
 from app.engine.totals import following
 from app.failures import fail
-from app.printable import printable
 from app.settings import Settings
 from app.watch.sight import Sight, Watched
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.event import OUTCOMES, iso
+from tables.printable import printable
 
 LOOK_SECONDS = 1.0
 Show = Callable[[Sequence[Sight]], None]
