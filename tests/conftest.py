@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -71,11 +71,21 @@ def prefix() -> str:
 
 
 @pytest.fixture
-def installation(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def loaded(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """Sets an installation of the test's own in the environment, with further variables by name; gives its settings."""
+
+    def load_with(**variables: str) -> Settings:
+        for name, value in {"KAFKA_BOOTSTRAP_SERVERS": kafka, "TIDEMARK_PREFIX": f"{prefix}-", **variables}.items():
+            monkeypatch.setenv(name, value)
+        return load()
+
+    return load_with
+
+
+@pytest.fixture
+def installation(loaded: Callable[..., Settings]) -> Settings:
     """Settings, also in the environment, and the topics of all domains."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    settings = load()
+    settings = loaded()
     asyncio.run(topology.create(settings, DOMAINS))
     return settings
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from app import topology
 from app.broker.ready import free_port
 from app.commands import main
 from app.partitions import partitioner
-from app.settings import Settings, load
+from app.settings import Settings
 from tables.event import iso
 from tables.players import PLAYERS
 from tests.chaos.checker import drained, totals_of
@@ -54,13 +54,9 @@ def hit(seq: int, **over: Any) -> Fields:
 
 
 @pytest.fixture
-def installation(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def installation(loaded: Callable[..., Settings]) -> Settings:
     """Settings, also in the environment, and the players' topics; two partitions."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    monkeypatch.setenv("TIDEMARK_PARTITIONS", "2")
-    monkeypatch.setenv("TIDEMARK_WEB_PORT", str(free_port()))
-    settings = load()
+    settings = loaded(TIDEMARK_PARTITIONS="2", TIDEMARK_WEB_PORT=str(free_port()))
     asyncio.run(topology.create(settings, [PLAYERS]))
     return settings
 

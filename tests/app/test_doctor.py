@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from app import topology
 from app.commands import main
-from app.settings import Settings, load
+from app.settings import Settings
 from app.topology import topic_name
 from tables.players import PLAYERS
 from tables.projects import PROJECTS
@@ -36,13 +36,9 @@ def places(findings: list[dict[str, Any]]) -> list[tuple[str, str, int | None]]:
 
 
 @pytest.fixture
-def settings(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(loaded: Callable[..., Settings]) -> Settings:
     """An installation of one partition, also in the environment."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    monkeypatch.setenv("TIDEMARK_PARTITIONS", "1")
-    monkeypatch.setenv("TIDEMARK_TRANSACTION_TIMEOUT_SECONDS", "1")
-    return load()
+    return loaded(TIDEMARK_PARTITIONS="1", TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="1")
 
 
 def administer(settings: Settings, work: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> None:

@@ -16,12 +16,12 @@ from app.commands import main
 from app.history import newest as reading
 from app.history.newest import newest, newest_of_ring
 from app.history.shown import line
-from app.printable import printable
 from app.settings import Settings, load
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.event import iso
 from tables.players import PLAYERS
+from tables.printable import printable
 from tables.retention import slot_key
 from tables.table import TOTALS_KEY
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -44,12 +45,9 @@ def replay(*arguments: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def settings(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(loaded: Callable[..., Settings]) -> Settings:
     """An installation of one partition, also in the environment."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    monkeypatch.setenv("TIDEMARK_PARTITIONS", "1")
-    return load()
+    return loaded(TIDEMARK_PARTITIONS="1")
 
 
 def changelog(settings: Settings, domain: Domain = PLAYERS) -> str:

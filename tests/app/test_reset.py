@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from app.broker.ready import free_port
 from app.commands import main
-from app.settings import Settings, load
+from app.settings import Settings
 from app.topology import topic_name
 from tables.assessments import ASSESSMENTS
 from tables.domain import Domain
@@ -25,13 +26,9 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def settings(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(loaded: Callable[..., Settings]) -> Settings:
     """An installation of one partition, also in the environment."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    monkeypatch.setenv("TIDEMARK_PARTITIONS", "1")
-    monkeypatch.setenv("TIDEMARK_WEB_PORT", str(free_port()))
-    return load()
+    return loaded(TIDEMARK_PARTITIONS="1", TIDEMARK_WEB_PORT=str(free_port()))
 
 
 def same(domain: Domain) -> bool:

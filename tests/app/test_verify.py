@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from app import topology
 from app.broker.ready import free_port
 from app.commands import main
-from app.settings import Settings, load
+from app.settings import Settings
 from tables import DOMAINS
 from tables.players import PLAYERS
 from tests.chaos.checker import drained
@@ -37,13 +37,9 @@ def verdict(*arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.fixture
-def installation(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def installation(loaded: Callable[..., Settings]) -> Settings:
     """Settings, also in the environment, and topics; two partitions."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
-    monkeypatch.setenv("TIDEMARK_PREFIX", f"{prefix}-")
-    monkeypatch.setenv("TIDEMARK_PARTITIONS", "2")
-    monkeypatch.setenv("TIDEMARK_WEB_PORT", str(free_port()))
-    settings = load()
+    settings = loaded(TIDEMARK_PARTITIONS="2", TIDEMARK_WEB_PORT=str(free_port()))
     asyncio.run(topology.create(settings, DOMAINS))
     return settings
 

@@ -23,7 +23,7 @@ from tables.domain import Domain
 from tables.players import PLAYERS
 from tests.chaos.consume import latest, read_all, read_raw
 from tests.chaos.expected import Expected
-from tests.oracle.difference import added, difference
+from tests.oracle.difference import difference, merged
 
 if TYPE_CHECKING:
     from tests.oracle.interface import Raw
@@ -174,21 +174,20 @@ async def _check_rows(settings: Settings, domain: Domain, expected: Expected, ve
 
 
 async def _check_totals(settings: Settings, domain: Domain, expected: Expected, verdict: Verdict) -> None:
-    merged: dict[str, Any] = {}
-    for partition, body in (await totals_of(settings, domain)).items():
+    bodies = await totals_of(settings, domain)
+    for partition, body in bodies.items():
         where = f"{domain.name}[{partition}]"
         expect("I1 position", where, body["position"], expected.ends.get(partition, body["position"]))
         expect("I5 applied", where, body["outcomes"]["applied"], expected.applied.get(partition, 0))
-        for name, value in body.items():
-            merged[name] = added(merged[name], value) if name in merged else value
+    totals = merged(bodies.values())
     counts = expected.oracle.outcomes()
     for name in OUTCOMES:
-        expect(f"I5 {domain.name}: outcome", name, merged["outcomes"][name], counts.get(name, 0))
-    expect(f"I5 {domain.name}: consumed", "sum", sum(merged["outcomes"].values()), expected.records)
-    said = difference(merged, expected.oracle.totals(), "totals")
+        expect(f"I5 {domain.name}: outcome", name, totals["outcomes"][name], counts.get(name, 0))
+    expect(f"I5 {domain.name}: consumed", "sum", sum(totals["outcomes"].values()), expected.records)
+    said = difference(totals, expected.oracle.totals(), "totals")
     if said:
         raise BrokenError(f"I1 {domain.name}: {said}")
-    verdict.outcomes.update(merged["outcomes"])
+    verdict.outcomes.update(totals["outcomes"])
 
 
 async def totals_of(settings: Settings, domain: Domain) -> dict[int, dict[str, Any]]:

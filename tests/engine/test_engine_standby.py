@@ -85,6 +85,14 @@ class Partition:
         assert copy is not None
         return copy
 
+    async def settled(self) -> standby.Copy:
+        """A copy of a log with one commit, which is about to be promoted: the partition is ours by now."""
+        await self.commit()
+        self.keep()
+        copy = await self.warm()
+        self.keep(warm=False)
+        return copy
+
     def copy(self) -> standby.Copy | None:
         """The copy that there is now."""
         return self.engine.standby.copy(self.key)
@@ -161,10 +169,7 @@ async def test_a_copy_follows_its_log_and_is_promoted_exactly(kafka: str, prefix
 async def test_a_copy_that_is_behind_reads_the_rest_first(kafka: str, prefix: str) -> None:
     """Whatever was committed since it stopped to follow, it is brought up to exactly the end."""
     async with partition(kafka, prefix) as made:
-        await made.commit()
-        made.keep()
-        copy = await made.warm()
-        made.keep(warm=False)
+        copy = await made.settled()
         read = copy.warm.records
         await made.commit()
         await made.write([(b'["nobody"]', b"\x01\x90")], abort=True)
@@ -198,10 +203,7 @@ async def test_a_copy_whose_log_was_cut_off_is_begun_anew(
     """What it would have to read next has been deleted: it is dropped, told, and never promoted as it is."""
     monkeypatch.setattr(standby, "DROPPED_SECONDS", 0.1)
     async with partition(kafka, prefix) as made:
-        await made.commit()
-        made.keep()
-        first = await made.warm()
-        made.keep(warm=False)
+        first = await made.settled()
         for _ in range(3):
             await made.commit()
         end = await stable_end(made.owned, made.changelog.topic)
@@ -231,10 +233,7 @@ async def test_a_copy_of_another_topic_of_the_same_name_is_dropped(
 ) -> None:
     """Deleted and created anew, and longer than before: no offset tells, but the topic's id does."""
     async with partition(kafka, prefix) as made:
-        await made.commit()
-        made.keep()
-        copy = await made.warm()
-        made.keep(warm=False)
+        copy = await made.settled()
         copy.topic_id += 1
         assert await made.promote() is None
         assert "the topic was made anew" in caplog.text
@@ -246,10 +245,7 @@ async def test_a_copy_beyond_the_end_of_its_log_is_dropped(
 ) -> None:
     """A leader that was elected uncleanly has lost what the copy has read."""
     async with partition(kafka, prefix) as made:
-        await made.commit()
-        made.keep()
-        copy = await made.warm()
-        made.keep(warm=False)
+        copy = await made.settled()
         copy.warm.position += 1
         assert await made.promote() is None
         assert "it was cut off or made anew" in caplog.text
@@ -273,10 +269,7 @@ async def test_a_copy_that_was_behind_for_half_a_day_is_dropped(
 ) -> None:
     """A tombstone that it has not read may have been compacted away: it would keep what is buried."""
     async with partition(kafka, prefix) as made:
-        await made.commit()
-        made.keep()
-        copy = await made.warm()
-        made.keep(warm=False)
+        copy = await made.settled()
         copy.read_to_end_at -= standby.STALE_MS + 1
         assert await made.promote() is None
         assert "tombstones may have been compacted away" in caplog.text

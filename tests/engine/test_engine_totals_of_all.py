@@ -13,15 +13,12 @@ from app.broker.ready import free_port
 from app.settings import Settings
 from tables import DOMAINS
 from tests.chaos.process import Worker, wait_for, workers
+from tests.chaos.run import QUICK
 from tests.oracle import live
 
 EVENTS, KEY_LIMIT = 3_000, 40
 RESTING_SECONDS = 2.0  # longer than any emission below
-OPTIONS = {f"TIDEMARK_{domain.name.upper()}_STATS_SECONDS": "0.5" for domain in DOMAINS} | {
-    "TIDEMARK_KEY_LIMIT": str(KEY_LIMIT),
-    "TIDEMARK_SNAPSHOT_INTERVAL": "86400",
-    "TIDEMARK_LOG_LEVEL": "info",
-}
+OPTIONS = QUICK | {"TIDEMARK_KEY_LIMIT": str(KEY_LIMIT), "TIDEMARK_LOG_LEVEL": "info"}
 PATHS = (
     "/assess/stats",
     "/api/v1/players/totals",

@@ -147,3 +147,14 @@ def ended(driver: Driver) -> Driver:
     driver.now = END
     driver.settle()
     return driver
+
+
+def compact(driver: Driver, data: st.DataObject) -> None:
+    """Let compaction have been at some keys of the changelog: only the latest record is left, and no tombstone."""
+    latest = {record.key: record.offset for record in driver.changelog}
+    gone = {key for key in latest if data.draw(st.booleans(), label="compacted")}
+    driver.changelog = [
+        record
+        for record in driver.changelog
+        if record.key not in gone or (record.offset == latest[record.key] and record.value is not None)
+    ]

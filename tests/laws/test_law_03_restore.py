@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from agents.driver import Driver
 from tables.domain import Domain
 from tests.laws.looking import assert_as_restored
-from tests.laws.strategies import EXAMPLES, Between, every_domain, play, stories
+from tests.laws.strategies import EXAMPLES, Between, compact, every_domain, play, stories
 
 
 @every_domain
@@ -30,11 +30,5 @@ def test_a_changelog_restores_the_same_before_and_after_compaction(data: st.Data
     """Compaction has been at some keys and not yet at others: superseded records and tombstones may be there or not."""
     driver = play(Driver(domain, key_limit=2), data.draw(stories(domain)))
     driver.settle()
-    latest = {record.key: record.offset for record in driver.changelog}
-    gone = {key for key in latest if data.draw(st.booleans(), label="compacted")}
-    driver.changelog = [
-        record
-        for record in driver.changelog
-        if record.key not in gone or (record.offset == latest[record.key] and record.value is not None)
-    ]
+    compact(driver, data)
     assert_as_restored(driver)

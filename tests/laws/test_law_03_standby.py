@@ -20,7 +20,7 @@ from tables.domain import Domain
 from tables.players import PLAYERS
 from tables.table import TOTALS_KEY, CorruptCellError, Table
 from tables.workers import WORKERS
-from tests.laws.strategies import Between, every_domain, play, stories, valid
+from tests.laws.strategies import Between, compact, every_domain, play, stories, valid
 
 EXAMPLES = settings(max_examples=40, deadline=None)
 
@@ -119,13 +119,7 @@ def test_a_copy_of_a_compacted_log_equals_a_cold_restore(data: st.DataObject, do
     driver = play(Driver(domain, key_limit=data.draw(st.integers(0, 3))), data.draw(stories(domain)))
     driver.fold()
     driver.commit()
-    latest = {record.key: record.offset for record in driver.changelog}
-    gone = {key for key in latest if data.draw(st.booleans(), label="compacted")}
-    driver.changelog = [
-        record
-        for record in driver.changelog
-        if record.key not in gone or (record.offset == latest[record.key] and record.value is not None)
-    ]
+    compact(driver, data)
     standby = Following(driver)
     standby.follow(data.draw(st.lists(st.integers(0, 9), max_size=4)), settle=data.draw(st.booleans()))
     for step in data.draw(st.lists(valid(domain), max_size=6)):

@@ -1,6 +1,6 @@
 """Comparing an answer with what an oracle says, and adding totals up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -22,6 +22,15 @@ def difference(found: Any, wanted: Any, where: str = "") -> str:
     else:
         return "" if found == wanted else f"{where} is {found!r}, wanted {wanted!r}"
     return next((said for said in (difference(*place) for place in places) if said), "")
+
+
+def merged(bodies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Totals, added up field by field."""
+    totals: dict[str, Any] = {}
+    for body in bodies:
+        for name, value in body.items():
+            totals[name] = added(totals[name], value) if name in totals else value
+    return totals
 
 
 def added(one: Any, other: Any) -> Any:

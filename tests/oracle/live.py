@@ -19,10 +19,11 @@ from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
 from tests.chaos import workload
+from tests.chaos.checker import totals_of
 from tests.chaos.consume import latest, read_all, read_raw
 from tests.chaos.process import Worker
 from tests.chaos.produce import produce
-from tests.oracle.difference import added
+from tests.oracle.difference import merged
 from tests.oracle.interface import Raw
 
 Sent = tuple[bytes | None, bytes | None]
@@ -84,12 +85,7 @@ async def raw(settings: Settings, domain: Domain) -> list[Raw]:
 
 async def merged_totals(settings: Settings, domain: Domain) -> dict[str, Any]:
     """The totals records of all partitions, added up name by name."""
-    totals: dict[str, Any] = {}
-    for partition, values in latest(await read_all(settings, topic_name(settings, domain, "totals"))).items():
-        body = json.loads(values.get(str(partition.partition).encode(), b"{}"))
-        for name, value in body.items():
-            totals[name] = added(totals[name], value) if name in totals else value
-    return totals
+    return merged((await totals_of(settings, domain)).values())
 
 
 async def snapshots(settings: Settings, domain: Domain) -> dict[bytes, dict[str, Any]]:
