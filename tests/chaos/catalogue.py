@@ -124,7 +124,7 @@ FAULTS = (
     ),
     Fault(
         15, "clients", "500 listeners, clients that never read, half requests, huge ones", "folding as without them",
-        load.clients, Size(10_000), Size(100_000, 2, SEVERAL, 120),
+        load.clients, Size(10_000), Size(30_000, 2, SEVERAL, 120),
     ),
     Fault(
         16, "soak", "kills, rebalances, zombies, outages of broker and network by chance, for a while",
