@@ -19,8 +19,8 @@ from app.connection import connection
 from app.engine import failpoints, transport
 from app.engine.assignor import Assignor
 from app.engine.engine import Engine
-from app.engine.owned import Slice
 from app.engine.recovery import TableManager
+from app.engine.slices import Slice
 from app.engine.totals import TotalsReader
 from app.settings import Settings, check_web_address
 from app.web import server

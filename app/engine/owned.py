@@ -1,37 +1,33 @@
-"""One owned partition of one domain: the three orders that make it exact.
+"""One partition of one domain that this worker owns: its state, what the agent folds into it, its life.
 
-*Assigned*: 1 fence, 2 check the generation, 3 the changelog is stable, 4 restore, 5 read the committed offset,
-6 check again and resume. *Commit*: 1 take, 2 send, 3 await delivery, 4 add the offset, 5 commit. *Revoked*: 1 stop
-taking batches, 2 commit what is done, 3 release the producer and park the rows, 4 drop them unless the partition
-comes back.
-
-Whatever fails, the answer is the same: the rows and the producer are dropped, and the partition is assigned anew from
-step 1. Nothing ever goes on with rows that are ahead of the log.
+What makes it exact, step by step, are the three orders in `orders/`.
 """
 
 import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
 from agents.aggregate import aggregate
-from agents.emit import take, waits_for_end
 from agents.task import Commit, FoldError, Task
 from app.clock import now_ms
-from app.engine.changelog import check_position, move_ring, restore, stable_end
+from app.engine.demands import Demands
 from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError, in_words
 from app.engine.failpoints import reach
-from app.engine.producer import Batch, PartitionProducer, delivered_to
+from app.engine.orders.assigned import assigned
+from app.engine.orders.commit import commit_until_revoked
+from app.engine.orders.revoked import revoked
+from app.engine.slices import Slice
 from app.topology import topic_name
 from tables.domain import Domain
 
 if TYPE_CHECKING:
     from app.engine.engine import Engine
+    from app.engine.producer import PartitionProducer
     from app.engine.unreadable import Unreadable
 
 log = logging.getLogger("tidemark.engine")
@@ -42,8 +38,6 @@ UNCOMMITTED_RECORDS = 100_000  # folded and not yet committed: beyond it the par
 UNCOMMITTED_CHANGES = 30_000
 UNCOMMITTED_LETTER_BYTES = 32 * 1024 * 1024  # likewise: of dead letters, which may be 1 MiB each
 NEVER = -1  # no offset has been committed
-FENCE_SECONDS = 30  # a former transaction is aborted within 10 s; without an answer at all the watch says why
-REVOKE_SECONDS = 4  # for the last commit, when partitions go: well inside the shortest session timeout (6 s)
 
 
 class State(Enum):
@@ -52,30 +46,6 @@ class State(Enum):
     RESTORING = "restoring"
     LIVE = "live"
     PARKED = "parked"
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Consecutive records of a partition, as the transport hands them to the agent."""
-
-    owned: "Owned"
-    epoch: int
-    start: int
-    """Where the slice before it ended: a slice that got lost is noticed."""
-    records: list[Any]
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether its partition has no room for it before the next commit. A lost partition has: it folds nothing."""
-        return self.epoch == self.owned.epoch and not self.owned.has_room
-
-    def fold(self) -> None:
-        """Fold the slice, unless its partition has been lost since it was fetched."""
-        self.owned.fold(self)
-
-    def give_up(self) -> None:
-        """Leave the slice for later, with all that was fetched behind it."""
-        self.owned.give_up(self)
 
 
 class Owned:
@@ -102,17 +72,17 @@ class Owned:
         self.defects = 0  # likewise: records that the domain's own code raised at; each costs a restore
         self.last_error = ""
         self._told_of: set[str] = set()  # kinds of errors, since the last commit
-        self._gap_at: int | None = None  # where the first offset is missing since the last look
-        self._revoked_at = 0.0  # when it was last taken from us, by the monotonic clock
+        self.gap_at: int | None = None  # where the first offset is missing since the last look
+        self.revoked_at = 0.0  # when it was last taken from us, by the monotonic clock
         self.committing_since = 0.0  # by the monotonic clock; 0 while no commit is on its way
         self._attempts = 0  # in a row without a commit: a restore alone is no success
         self._revoke_turn = asyncio.Lock()
-        self._producer: PartitionProducer | None = None
-        self._revoking = asyncio.Event()
-        self._hurry = asyncio.Event()  # the next commit is not to wait for its time
-        self._demands: list[asyncio.Future[int]] = []
-        self._failed: Exception | None = None
-        self._run: asyncio.Task[None] | None = None
+        self.producer: PartitionProducer | None = None
+        self.revoking = asyncio.Event()
+        self.hurry = asyncio.Event()  # the next commit is not to wait for its time
+        self.demands = Demands()
+        self.failure: Exception | None = None
+        self.run: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"{self.domain.name}[{self.partition}]"
@@ -156,7 +126,7 @@ class Owned:
             self._follows(self.task, slice_)
             aggregate(self.task, slice_.records, now_ms())
         except FoldError as error:
-            self._go_round(error)
+            self.go_round(error)
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - rows may be ahead of the position: whatever it was, never commit them
             self._fail(error)
@@ -182,8 +152,8 @@ class Owned:
             raise LostSliceError(f"a slice from {slice_.start}, wanted {position}")
         if slice_.records[-1].offset - first + 1 < len(slice_.records):  # offsets only grow, by one at the least
             raise LostSliceError(f"a slice from {first} has records twice")
-        if first > position and self._gap_at is None:
-            self._gap_at = position
+        if first > position and self.gap_at is None:
+            self.gap_at = position
 
     # -- on demand ---------------------------------------------------------------------------------------------------
 
@@ -199,37 +169,27 @@ class Owned:
         """
         if not self.live or self.task is None:
             raise GenerationError(f"{self!r} is {self.state.value}")
-        demand: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._demands.append(demand)
         self.task.demanded = True
-        self._hurry.set()
-        return demand
+        self.hurry.set()
+        return self.demands.add()
 
-    def _carried(self, task: Task, commit: Commit) -> "list[asyncio.Future[int]]":
+    def carried(self, task: Task, commit: Commit) -> "list[asyncio.Future[int]]":
         """The demands whose record is in the commit; where it could not be made they are cancelled."""
         periodic = self.domain.periodic
-        if task.demanded or periodic is None or not self._demands:
+        if task.demanded or periodic is None or not self.demands.waiting:
             return []
         if not any(record.role == periodic.role for record in commit.outgoing):
             self._drop_demands()
-        return list(self._demands)
-
-    def _answer(self, carried: "list[asyncio.Future[int]]", now: int) -> None:
-        self._demands = [demand for demand in self._demands if demand not in carried]
-        for demand in carried:
-            if not demand.done():  # nobody waits any longer
-                demand.set_result(now)
+        return list(self.demands.waiting)
 
     def _drop_demands(self) -> None:
-        demands, self._demands = self._demands, []
         if self.task is not None:
             self.task.demanded = False
-        for demand in demands:
-            demand.cancel()
+        self.demands.drop()
 
     # -- failures ----------------------------------------------------------------------------------------------------
 
-    def _go_round(self, error: FoldError) -> None:
+    def go_round(self, error: FoldError) -> None:
         """After the restore, the record that the domain's own code has raised at is a dead letter."""
         log.warning("%r: %s; the record becomes a dead letter", self, error, exc_info=error.__cause__)
         if error.offset not in self.poison:
@@ -240,31 +200,31 @@ class Owned:
     def _fail(self, error: Exception) -> None:
         self.epoch += 1
         self.state = State.RESTORING
-        self._failed = error
+        self.failure = error
 
     # -- its life ----------------------------------------------------------------------------------------------------
 
     def start(self, generation: int) -> None:
         """Begin the order *assigned*, and commit from then on, until `revoke`."""
-        self._revoking.clear()
+        self.revoking.clear()
         self.state = State.RESTORING
-        self._run = asyncio.create_task(self._live(generation), name=f"owned {self!r}")
-        self._run.add_done_callback(self.engine.on_done)
+        self.run = asyncio.create_task(self._live(generation), name=f"owned {self!r}")
+        self.run.add_done_callback(self.engine.on_done)
 
     async def _live(self, generation: int) -> None:
-        while not self._revoking.is_set():
+        while not self.revoking.is_set():
             try:
-                await self._assigned(generation)
-                await self._commit_until_revoked()
+                await assigned(self, generation)
+                await commit_until_revoked(self)
             except GenerationError:
-                await self._lose()
+                await self.lose()
                 return
             except PASSING as error:
                 final = await self.engine.verdict(error)
                 if final is not None:
                     raise final from error
                 self._tell(error)
-                await self._lose()
+                await self.lose()
                 await self._back_off()
 
     async def _back_off(self) -> None:
@@ -273,11 +233,11 @@ class Owned:
         To be fenced is no proof of having lost the partition (a slow starter of an older generation can do it), nor
         of having kept it (a process that was stopped for a while is a zombie). Fencing anew is for members only.
         """
-        while not self._revoking.is_set():
+        while not self.revoking.is_set():
             pause = BACKOFF_SECONDS[min(self._attempts, len(BACKOFF_SECONDS) - 1)]
             self._attempts += 1
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._revoking.wait(), pause)
+                await asyncio.wait_for(self.revoking.wait(), pause)
             if await self.engine.is_member():
                 return
 
@@ -289,233 +249,62 @@ class Owned:
         log.log(level, "%r: %s; its rows are dropped, it is fenced and restored anew", self, self.last_error)
         self._told_of.add(kind)
 
-    async def _lose(self) -> None:
+    async def lose(self) -> None:
         """Drop everything: rows that may be ahead of the log, and the producer that could not say."""
         self.epoch += 1
         self.state = State.RESTORING
-        self.task, self._failed, self._gap_at, self.committing_since = None, None, None, 0.0
+        self.task, self.failure, self.gap_at, self.committing_since = None, None, None, 0.0
         self._drop_demands()
-        producer, self._producer = self._producer, None
+        producer, self.producer = self.producer, None
         if producer is not None:
             await producer.release()
 
-    # -- the order *assigned* ----------------------------------------------------------------------------------------
+    # -- what the orders make of it ----------------------------------------------------------------------------------
 
-    async def _assigned(self, generation: int) -> None:
-        started = time.monotonic()
-        reach("assigned.begun")
-        # 1 Fence: the former owner's open transaction is aborted, its later writes are refused.
-        settings = self.engine.settings
-        self._producer = PartitionProducer(
-            settings.kafka(), self.transactional_id, self.partition, settings.transaction_timeout_seconds
-        )
-        try:
-            await asyncio.wait_for(self._producer.fence(), FENCE_SECONDS)
-        except TimeoutError:
-            raise TimeoutError(f"{self.transactional_id} could not be fenced within {FENCE_SECONDS} s") from None
-        reach("assigned.fenced")
-        # 2 This assignment must still hold: a slow starter of an older generation goes no further.
-        self.engine.check_generation(generation)
-        reach("assigned.checked")
-        # 3 Nobody else may have a transaction open on the changelog: committed rows above it would be invisible.
-        end = await stable_end(self, self.changelog)
-        reach("assigned.stable")
-        # 4 Restore the rows up to there; parked ones are as good, if nothing has happened since our last commit.
-        reused = self.task is not None and (self.changelog_end, self.committed) == (end, await self._committed_offset())
-        task, made = self.task if reused else None, ""
-        if task is None:
-            self.task = None  # not both in memory at once
-            task, made = await self.engine.standby.promote(self, end), "promoted"
-            if task is None:
-                task, made = await restore(self, end), "restored"
-                self.restores += 1
-            self.task = task
-            await move_ring(self, task)
-        reach("assigned.restored")
-        # 5 Only now read the committed source offset: the rows and it belong together.
-        offset = await self._committed_offset()
-        await check_position(self, task, offset)
-        reach("assigned.offset")
-        # 6 Check again, resume.
-        self.engine.check_generation(generation)
+    def resume(self, task: Task, offset: int | None, changelog_end: int) -> None:
+        """Go live with these rows, at their position; the offset is the committed one, if there is one."""
         # What is not committed yet, because it never was or has expired, or because of a gap, is to be committed.
         self.committed = NEVER if offset is None else offset
-        self.changelog_end, self.handed_over = end, task.position
+        self.changelog_end, self.handed_over = changelog_end, task.position
         self.seek_to = self.fetched_to = task.position
         self.epoch += 1
         self.state = State.LIVE
         self.engine.wake()
-        reach("assigned.resumed")
-        log.info("%r: %s; goes on at offset %d", self, self._told(task, started, made), task.position)
 
-    def _told(self, task: Task, started: float, made: str) -> str:
-        rows, now = len(task.table.rows), time.monotonic()
-        if not made:
-            return f"kept its rows, {rows} of them, paused for {now - self._revoked_at:.2f} s"
-        return f"{made}, {rows} rows, in {now - started:.2f} s"
-
-    async def _committed_offset(self) -> int | None:
-        return await self.engine.committed_offset(TopicPartition(self.source, self.partition))
-
-    # -- the order *commit* ------------------------------------------------------------------------------------------
-
-    async def _commit_until_revoked(self) -> None:
-        interval = self.engine.settings.commit_interval_seconds
-        # Staggered: partitions commit one after the other within an interval, not all at once.
-        pause = interval * (1 + self.partition % 4) / 4
-        while not self._revoking.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), pause)
-            self._hurry.clear()
-            began = time.monotonic()
-            await self._commit()
-            owes = self.task is not None and self.task.owes
-            pause = 0.0 if owes else max(0.0, interval - (time.monotonic() - began))
-        await self._commit()  # what was folded while the last commit was on its way
-
-    async def _commit(self) -> None:
-        if self._failed is not None:
-            raise self._failed
-        task, producer = self.task, self._producer
-        if task is None or producer is None:
-            raise GenerationError
-        reach("commit.begun")
-        await self._look_at_source(task)
-        # 1 Take the offset, the changed cells and the outgoing records together: no await in here.
-        now = now_ms()
-        try:
-            commit = take(task, now)
-        except FoldError as error:  # a row that cannot be written
-            self._go_round(error)
-            raise
-        carried = self._carried(task, commit)
-        if not commit.cells and not commit.outgoing and commit.position == self.committed:
-            return
-        reach("commit.taken")
-        self.committing_since = time.monotonic()
-        # 2 Send all.
-        await producer.begin()
-        batches = self._batches(producer, commit)
-        sent = {}
-        for where, batch in batches.items():
-            sent[where] = await producer.send(*where, batch)
-            reach("commit.sending")
-        reach("commit.sent")
-        # 3 Await every delivery: any failure raises, and the transaction is never committed.
-        delivered = {where: [await future for future in futures] for where, futures in sent.items()}
-        reach("commit.delivered")
-        # 4 The source offset becomes part of the transaction.
-        if commit.position != self.committed:
-            await producer.add_offset(self.source, commit.position, self.engine.settings.application_id)
-        reach("commit.offset")
-        # 5 Commit: all of it becomes visible at once.
-        await producer.commit()
-        reach("commit.committed")
-        self.committed, self.committing_since = commit.position, 0.0
+    def committed_to(self, position: int) -> None:
+        """All records below that offset are folded for good."""
+        self.committed, self.committing_since = position, 0.0
         self._attempts, self.last_error = 0, ""
         self._told_of.clear()
-        self._answer(carried, now)
-        for offset in [offset for offset in self.poison if offset < commit.position]:
+        for offset in [offset for offset in self.poison if offset < position]:
             del self.poison[offset]
-        changelog = self.changelog, self.partition
-        if changelog in delivered:
-            # The marker that ends the transaction takes one more offset.
-            self.changelog_end = delivered_to(delivered[changelog], batches[changelog]) + 1
         self.engine.wake()
 
-    async def _look_at_source(self, task: Task) -> None:
-        """Ask what the commit has to know of the source; mostly nothing."""
-        if self._gap_at is not None:
-            await self._look_into_gap(self._gap_at)
-        if waits_for_end(task, now_ms()):
-            await self._look_for_end(task)
+    def stop_taking(self) -> None:
+        """Fold nothing more: the slices that are on their way belong to a former epoch from here on."""
+        self.epoch += 1
+        self.state = State.PARKED
+        self.revoked_at = time.monotonic()
 
-    async def _look_into_gap(self, first: int) -> None:
-        """Offsets were missing from there on: commit markers, or what compaction took, unless retention was there.
+    def park(self) -> None:
+        """Keep the rows, unless they were lost, and show them to nobody."""
+        self._drop_demands()
+        self.state = State.PARKED
 
-        The client goes on at the beginning without a word where its position is gone. To begin anew counts and says it.
-        """
-        beginning = await self.engine.offsets.beginning(TopicPartition(self.source, self.partition))
-        if beginning > first:
-            raise LostSliceError(f"offsets {first} to {beginning} were deleted before they could be folded")
-        if self._gap_at == first:
-            self._gap_at = None
-
-    async def _look_for_end(self, task: Task) -> None:
-        """Note that the source has been folded to where it ends now, if it has."""
-        asked_at = now_ms()
-        end, _ = await self.engine.offsets.ends(TopicPartition(self.source, self.partition))
-        if self.task is task and self.folded_to >= end:
-            task.read_to_end_at = asked_at
-
-    def _batches(self, producer: PartitionProducer, commit: Commit) -> dict[tuple[str, int], Batch]:
-        batches: dict[tuple[str, int], Batch] = {}
-        if commit.cells:
-            append = batches.setdefault((self.changelog, self.partition), producer.batch()).append
-            for change in commit.cells:
-                append(change.key, change.value)
-        topics = {record.role: topic_name(self.engine.settings, self.domain, record.role) for record in commit.outgoing}
-        for role, key, value, headers, partition in commit.outgoing:
-            where = topics[role], self.partition if partition is None else partition
-            batch = batches.get(where)
-            if batch is None:
-                batch = batches[where] = producer.batch()
-            batch.append(key, value, headers)
-        return batches
-
-    # -- the order *revoked* -----------------------------------------------------------------------------------------
+    async def committed_offset(self) -> int | None:
+        """The group's offset of the source; None: there is none, or it has expired."""
+        return await self.engine.committed_offset(TopicPartition(self.source, self.partition))
 
     async def revoke(self) -> None:
-        """Let the partition go: what was folded is committed, or forgotten; its rows are parked, and not served.
+        """Carry out the order *revoked*, up to its last step.
 
         Asked twice at once (a worker that stops during a rebalance), the second waits and finds nothing left to do.
         """
         async with self._revoke_turn:
-            await self._revoked()
-
-    async def _revoked(self) -> None:
-        reach("revoked.begun")
-        # 1 Stop taking batches: slices that are on their way belong to a former epoch from here on.
-        was_live = self.live
-        self.epoch += 1
-        self.state = State.PARKED
-        self._revoked_at = time.monotonic()
-        reach("revoked.stopped")
-        # 2 Commit what is done (a running commit ends first; the loop makes one more turn).
-        try:
-            await self._last_commit(was_live=was_live)
-            reach("revoked.committed")
-            # 3 Release the producer; the rows stay, parked, in case the partition comes straight back.
-            producer, self._producer = self._producer, None
-            if producer is not None:
-                await producer.release()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the rows must not outlive it; `on_done` judges it
-            log.warning("%r: its last commit failed (%s): the next owner folds those records again", self, error)
-            await self._lose()
-        self._drop_demands()
-        self.state = State.PARKED
-        reach("revoked.released")
-
-    async def _last_commit(self, *, was_live: bool) -> None:
-        run, self._run = self._run, None
-        self._revoking.set()
-        self._hurry.set()
-        if run is None:
-            return
-        if not was_live:
-            run.cancel()  # a restore, or a pause between attempts: nothing to save
-        done, _ = await asyncio.wait([run], timeout=REVOKE_SECONDS)
-        if not done:
-            run.cancel()
-            raise TimeoutError(f"no answer within {REVOKE_SECONDS} s")
-        if was_live and not run.cancelled():
-            run.result()
-            if self.task is None:
-                raise GenerationError("the rows were lost on the way")
-        elif not was_live:
-            await self._lose()
+            await revoked(self)
 
     def drop(self) -> None:
-        """4 Drop the rows of a partition that did not come back."""
+        """Its last step: drop the rows of a partition that did not come back."""
+        # 4 Drop them unless the partition comes back.
         self.task = None
         reach("revoked.dropped")

@@ -20,7 +20,8 @@ from app.clock import elapsed
 from app.engine import fetch, unreadable
 from app.engine.engine import Engine
 from app.engine.errors import in_words
-from app.engine.owned import Owned, Slice
+from app.engine.owned import Owned
+from app.engine.slices import Slice
 
 SCHEME = "tidemark"
 # Folded without an await in between: 1,000 x 3-5 us = 3-5 ms during which no view is answered.

@@ -20,7 +20,8 @@ from tests.chaos.worker import run
 
 # What is spoilt, as modules whose names may be given other values.
 FOLDING: Any = import_module("agents.aggregate")
-OWNED: Any = import_module("app.engine.owned")
+ASSIGNED: Any = import_module("app.engine.orders.assigned")
+COMMIT: Any = import_module("app.engine.orders.commit")
 PLAYERS: Any = import_module("tables.players")
 PRODUCER: Any = import_module("app.engine.producer").PartitionProducer
 VIEWS: Any = import_module("app.web.views")
@@ -85,7 +86,7 @@ def stale_write() -> None:
         high_watermark, _ = await task.engine.offsets.ends(TopicPartition(topic, task.partition))
         return int(high_watermark)
 
-    OWNED.stable_end = stable_end
+    ASSIGNED.stable_end = stable_end
 
 
 def wrong_view() -> None:
@@ -107,8 +108,8 @@ def _chosen(key: bytes) -> bool:
 
 
 def _spoil_commits(spoil: Callable[[Commit], Commit]) -> None:
-    take = OWNED.take
-    OWNED.take = lambda task, now: spoil(take(task, now))
+    take = COMMIT.take
+    COMMIT.take = lambda task, now: spoil(take(task, now))
 
 
 def _spoil_outgoing(role: str) -> None:

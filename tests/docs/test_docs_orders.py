@@ -1,11 +1,12 @@
-"""The orders of docs/design.md are those of `app/engine/owned.py`, step by step, with every failpoint."""
+"""The orders of docs/design.md are those of `app/engine/orders`, step by step, with every failpoint."""
 
 import inspect
 import re
 
 import pytest
 
-from app.engine import failpoints, owned
+from app.engine import failpoints, orders
+from app.engine.orders import assigned, commit
 from tests.docs.pages import page, pages
 
 DESIGN = page("docs/design.md")
@@ -14,7 +15,7 @@ _FAILPOINT = re.compile(r"`((?:assigned|commit|revoked)\.\w+)`")
 
 
 def _steps_of_the_code(order: str) -> list[str]:
-    text = " ".join((owned.__doc__ or "").split())
+    text = " ".join((orders.__doc__ or "").split())
     sentence = re.split(r"\.(?: \*|$| [A-Z])", text.split(f"*{order}*: 1 ")[1])[0]
     return re.split(r", \d ", sentence)
 
@@ -30,7 +31,7 @@ def test_the_steps_of_an_order_are_those_of_the_code(order: str) -> None:
 @pytest.mark.parametrize("order", ["Assigned", "Commit"])
 def test_the_code_numbers_its_steps_likewise(order: str) -> None:
     """Each step is a comment where it happens."""
-    source = inspect.getsource(owned.Owned._assigned if order == "Assigned" else owned.Owned._commit)
+    source = inspect.getsource(assigned if order == "Assigned" else commit)
     numbers = [int(number) for number in re.findall(r"^\s+# (\d) ", source, re.MULTILINE)]
     assert numbers == list(range(1, len(_steps_of_the_code(order)) + 1))
 

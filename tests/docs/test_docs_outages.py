@@ -3,6 +3,7 @@
 import re
 
 from app.engine import owned, producer, totals, trouble
+from app.engine.orders import assigned
 from app.main import REQUEST_SECONDS
 from app.reach import LOOK_SECONDS
 from tests.chaos.scenarios.broker import AWAY, BACK, BUSY_SHARE
@@ -30,7 +31,7 @@ def test_the_times_are_those_of_the_engine() -> None:
         f"within {watch + answer:.0f} s: the brokers are asked every {watch:.0f} s, and have {answer:.0f} s to answer"
     )
     assert times in said()
-    assert f"given up after {owned.FENCE_SECONDS} s" in said()
+    assert f"given up after {assigned.FENCE_SECONDS} s" in said()
     assert f"its connection is closed after {REQUEST_SECONDS:.0f} s" in said()
     assert f"the totals topics | every {totals.RETRY_SECONDS:.0f} s" in said()
     assert f"no answer within {LOOK_SECONDS:.0f} s" in " ".join(OPERATIONS.section("No Kafka answers").split())

@@ -7,7 +7,9 @@ import pytest
 from agents.task import Task
 from app.engine.engine import Engine, NotLiveError, NotOwnedError
 from app.engine.errors import LostSliceError, PositionError
-from app.engine.owned import Owned, Slice, State
+from app.engine.orders.commit import commit, look_at_source
+from app.engine.owned import Owned, State
+from app.engine.slices import Slice
 from app.main import _faust_settings
 from app.settings import Settings
 from tables.players import PLAYERS
@@ -105,7 +107,7 @@ async def test_records_that_are_folded_already_are_not_folded_again(engine: Engi
     fold(owned, 0, 0, 1, 2)
     fold(owned, 3, 0, 1)
     assert not owned.live
-    assert isinstance(owned._failed, PositionError)
+    assert isinstance(owned.failure, PositionError)
     assert owned.task is not None
     assert owned.task.table.totals.hits == 3
 
@@ -119,7 +121,7 @@ async def test_whatever_a_fold_raises_its_rows_are_never_committed(
     fold(owned, 0, 0)
     assert not owned.live
     with pytest.raises(ZeroDivisionError):
-        await owned._commit()
+        await commit(owned)
 
 
 def raising(*_: object) -> None:
@@ -131,12 +133,12 @@ async def test_two_revocations_at_once_take_turns(engine: Engine, monkeypatch: p
     """A worker that stops during a rebalance: the second must not release the producer of the first's commit."""
     owned, steps = engine.owned[SOURCE, 0], []
 
-    async def slow(*, was_live: bool) -> None:
+    async def slow(_: Owned, *, was_live: bool) -> None:
         steps.append(f"commit {was_live}")
         await asyncio.sleep(0)
         steps.append("committed")
 
-    monkeypatch.setattr(owned, "_last_commit", slow)
+    monkeypatch.setattr("app.engine.orders.revoked.last_commit", slow)
     await asyncio.gather(owned.revoke(), owned.revoke())
     assert steps == ["commit True", "committed", "commit False", "committed"]
 
@@ -180,10 +182,10 @@ async def test_records_that_were_deleted_before_a_live_worker_came_to_them_are_n
     assert owned.task.position == 11
     if deleted:
         with pytest.raises(LostSliceError, match="offsets 2 to"):
-            await owned._look_at_source(owned.task)
+            await look_at_source(owned, owned.task)
     else:
-        await owned._look_at_source(owned.task)
-        assert owned._gap_at is None
+        await look_at_source(owned, owned.task)
+        assert owned.gap_at is None
 
 
 def test_a_slice_that_holds_a_record_twice_is_refused(engine: Engine) -> None:

@@ -18,7 +18,8 @@ from app.clock import now_ms
 from app.engine import owned as owned_module
 from app.engine import transport
 from app.engine.engine import Engine
-from app.engine.owned import Owned, Slice, State
+from app.engine.owned import Owned, State
+from app.engine.slices import Slice
 from app.engine.transport import Consumer
 from app.settings import Settings
 from tables.players import PLAYERS

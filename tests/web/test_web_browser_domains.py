@@ -220,9 +220,9 @@ async def test_a_snapshot_is_published_by_a_button(client: Client, page: Page, e
     await page.press("Enter")
     await page.until("document.getElementById('publish').ariaDisabled")
     async with asyncio.timeout(SECONDS):
-        while not owned._demands:  # noqa: ASYNC110 - the question is on its way, and nothing tells
+        while not owned.demands.waiting:  # noqa: ASYNC110 - the question is on its way, and nothing tells
             await asyncio.sleep(0.01)
-    owned._answer(list(owned._demands), 1_735_787_045_000)
+    owned.demands.answer(list(owned.demands.waiting), 1_735_787_045_000)
     await page.until_text("published", "Published, as of")
     assert await page.run("document.querySelector('#published time').title") == "2025-01-02 03:04:05 UTC"
     restore(everything.worker.engine, 0)

@@ -41,7 +41,7 @@ def committing(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         commit = take(self.task, now)
         published.extend(record for record in commit.outgoing if record.key == b"all")
         self.committed = commit.position
-        self._answer(list(self._demands), now)
+        self.demands.answer(list(self.demands.waiting), now)
         return future
 
     monkeypatch.setattr(Owned, "demand", demand_and_commit)
@@ -118,8 +118,8 @@ async def test_a_commit_that_takes_too_long_is_503(serve: Serve, monkeypatch: py
     client = await serve(worker)
     assert (await post(client, status=503))["error"]["code"] == "not_durable"
     [owned] = [owned for owned in worker.engine.owned.values() if owned.partition == 0]
-    owned._answer(list(owned._demands), now_ms())
-    assert owned._demands == []
+    owned.demands.answer(list(owned.demands.waiting), now_ms())
+    assert owned.demands.waiting == []
 
 
 @pytest.mark.parametrize(
