@@ -164,17 +164,27 @@ class ParsedPartitionRecords(fetcher.PartitionRecords):
         return record if self.parsed else super()._consumer_record(tp, record)
 
     def take(self, number: int) -> tuple[list[Any], bool]:
-        """The next records, so many if there are; and whether there may be more."""
-        taken, more = self._left, True
+        """The next records, so many if there are; and whether there may be more.
+
+        Raises:
+            KafkaError: the first batch cannot be read. What comes before such a batch is taken without it: it is
+                fetched again, from there.
+        """
+        taken, more, spoiled = self._left, True, False
         while more and len(taken) < number:
-            batch = next(self._records_iterator, None)
+            try:
+                batch = next(self._records_iterator, None)
+            except KafkaError:
+                if not taken:
+                    raise
+                batch, spoiled = None, True
             more = batch is not None
             if batch and taken:
                 taken.extend(batch)
             else:
                 taken = batch or taken
         self._left = taken[number:]
-        if more:  # else aiokafka has set it to the end of the last batch, which may lie beyond the last record
+        if more or spoiled:  # else aiokafka has set it to the last batch's end, which may lie beyond the last record
             taken = taken[:number]
             self.next_fetch_offset = taken[-1].offset + 1
         return taken, more

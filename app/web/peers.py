@@ -35,6 +35,7 @@ class Peers:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._session: ClientSession | None = None
+        self._silent: set[str] = set()  # workers that did not answer when they were last asked
 
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
         """Keep one session of connections while the application runs."""
@@ -61,7 +62,6 @@ class Peers:
         try:
             status, relayed, body = await self._send(request, owner, headers, seconds)
         except (ClientError, TimeoutError) as error:
-            log.info("%s does not answer: %r", owner, error)
             raise unavailable("owner_silent", f"{asked_for} does not answer") from error
         if status == web.HTTPUnauthorized.status_code:
             raise unavailable("owner_refuses", "the owner refuses our token: all workers need the same web_token")
@@ -77,8 +77,7 @@ class Peers:
     async def _ask(self, request: web.Request, url: str, seconds: float) -> bytes | None:
         try:
             status, _, body = await self._send(request, url, {"Accept-Encoding": "identity"}, seconds)
-        except (ClientError, TimeoutError) as error:
-            log.info("%s does not answer: %r", url, error)
+        except (ClientError, TimeoutError):
             return None
         return body if status == web.HTTPOk.status_code else None
 
@@ -96,11 +95,29 @@ class Peers:
         # The path as it was sent: decoding it would lose the difference between a/b and a%2Fb.
         target = URL(url + request.rel_url.raw_path_qs, encoded=True)
         timeout = ClientTimeout(total=seconds, sock_connect=SECONDS)
-        async with self._session.request(
-            request.method, target, headers=headers, timeout=timeout, allow_redirects=False
-        ) as answer:
-            relayed = {name: answer.headers[name] for name in RELAYED if name in answer.headers}
-            return answer.status, relayed, await answer.read()
+        try:
+            async with self._session.request(
+                request.method, target, headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
+                relayed = {name: answer.headers[name] for name in RELAYED if name in answer.headers}
+                body = await answer.read()
+        except (ClientError, TimeoutError) as error:
+            self._missed(url, error)
+            raise
+        self._heard(url)
+        return answer.status, relayed, body
+
+    def _missed(self, url: str, error: Exception) -> None:
+        """Say once that a worker does not answer, not for each question."""
+        if url not in self._silent:
+            log.warning("%s does not answer: %s", url, str(error) or type(error).__name__)
+            self._silent &= {*self._worker.others()}  # whoever has left the group is not waited for
+            self._silent.add(url)
+
+    def _heard(self, url: str) -> None:
+        if url in self._silent:
+            log.info("%s answers again", url)
+            self._silent.discard(url)
 
 
 def is_forwarded(request: web.Request) -> bool:

@@ -40,7 +40,7 @@ FAULTS = (
     ),
     Fault(
         1, "standby", "SIGKILL of a worker whose partitions another one keeps warm", "promoted, not restored",
-        standby.standby, Size(2_000, 1, ("players", "workers")), Size(100_000, 6, ALL),
+        standby.standby, Size(2_000, 1, ("players", "workers")), Size(10_000, 6, ALL),
     ),
     Fault(
         2, "crash", "a crash between every two steps of the orders assigned, commit and revoked", "each place reached",
@@ -48,7 +48,7 @@ FAULTS = (
     ),
     Fault(
         3, "rolling", "rolling restarts of three workers by SIGTERM, static members and others", "each within 10 s",
-        killing.rolling, Size(2_000), Size(50_000, 4, SEVERAL),
+        killing.rolling, Size(2_000), Size(20_000, 4, SEVERAL),
     ),
     Fault(
         4, "broker", "the broker is killed and restarted, and stopped for a while, under load",
@@ -57,11 +57,11 @@ FAULTS = (
     ),
     Fault(
         5, "rebalance", "workers 1 → 3 → 2 under load, some killed", "pause of partitions that do not move",
-        moving.rebalance, Size(10_000, 1, SEVERAL), Size(50_000, 6, SEVERAL),
+        moving.rebalance, Size(10_000, 1, SEVERAL), Size(20_000, 6, SEVERAL),
     ),
     Fault(
         5, "domains", "workers of different domains in one group; a rolling deploy that adds one", "",
-        moving.spread_domains, Size(10_000, 1, SEVERAL), Size(100_000, 1, SEVERAL),
+        moving.spread_domains, Size(10_000, 1, SEVERAL), Size(30_000, 1, SEVERAL),
     ),
     Fault(
         5, "zombie", "SIGSTOP past the session timeout, the partitions move, SIGCONT", "the zombie joins again",
@@ -85,16 +85,16 @@ FAULTS = (
     ),
     Fault(
         7, "disk", "no byte can be written to any file: a worker keeps nothing on disk", "",
-        load.disk, Size(1_000, 0), Size(50_000, 3, SEVERAL),
+        load.disk, Size(1_000, 0), Size(20_000, 3, SEVERAL),
     ),
     Fault(
         8, "garbage", "changelog records that are no cells: garbage, unknown versions, cut off, of unknown names",
         "refused by place; found; mended by a replay",
-        corruption.garbage, Size(1_000, 1, ("players", "workers")), Size(20_000, 6, SEVERAL),
+        corruption.garbage, Size(1_000, 1, ("players", "workers")), Size(10_000, 6, SEVERAL),
     ),
     Fault(
         9, "poison", "records of every kind that nobody can fold, among good ones, in every domain",
-        "no restore", records.poison, Size(1_000, 1, ALL), Size(50_000, 1, ALL),
+        "no restore", records.poison, Size(1_000, 1, ALL), Size(20_000, 1, ALL),
     ),
     Fault(
         9, "resend", "dead letters are resent, mended and not, some twice, while the worker is killed",
@@ -102,7 +102,7 @@ FAULTS = (
     ),
     Fault(
         10, "times", "late, ahead, out of order, repeated, an hour off; leap day, month's end, ISO week 53", "each met",
-        records.times, Size(1_000, 1, ALL), Size(50_000, 1, ALL),
+        records.times, Size(1_000, 1, ALL), Size(20_000, 1, ALL),
     ),
     Fault(
         11, "oversized", "events as large as topics take, batches that unpack to far more, topics that take less",

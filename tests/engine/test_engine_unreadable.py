@@ -212,16 +212,24 @@ def batch(first: int, *, spoiled: bool = False) -> bytes:
 
 @pytest.mark.parametrize("sound_before", [0, 1])
 def test_the_place_is_that_of_the_batch(sound_before: int) -> None:
-    """Whichever partition of the fetch it is in, and whatever comes before it in the same answer."""
+    """Whichever partition of the fetch it is in; what comes before it in the same answer does not wait with it."""
     fetch.install()
     partition = TopicPartition(SPOILED.topic, SPOILED.partition)
     state = SimpleNamespace(position=4, paused=False, has_valid_position=True)
+    state.consumed_to = lambda offset: setattr(state, "position", offset)
     assignment = SimpleNamespace(active=True, state_value=lambda _: state)
     data = b"".join([batch(4)] * sound_before + [batch(4 + 2 * sound_before, spoiled=True)])
     records = fetch.ParsedPartitionRecords(
         partition, fetch.FetchedRecords(data), [], 4, fetch.PARSED, None, True, 0
     )  # fmt: skip
     result = fetch.ParsedFetchResult(partition, assignment=assignment, partition_records=records, backoff=0)
+    if sound_before:
+        assert [record.offset for record in result.getall(100)] == [4, 5]
+        assert (state.position, result.has_more()) == (6, False)  # it is fetched again, from there
+        records = fetch.ParsedPartitionRecords(
+            partition, fetch.FetchedRecords(batch(6, spoiled=True)), [], 6, fetch.PARSED, None, True, 0
+        )  # fmt: skip
+        result = fetch.ParsedFetchResult(partition, assignment=assignment, partition_records=records, backoff=0)
     fetcher = SimpleNamespace(_records={partition: result})
     with pytest.raises(CorruptRecordException) as raised:
         result.getall(100)
@@ -229,5 +237,8 @@ def test_the_place_is_that_of_the_batch(sound_before: int) -> None:
     found = unreadable.failed_at(fetcher, subscription, [SOUND, SPOILED], raised.value)
     assert found == (SPOILED, 4 + 2 * sound_before)
     named = KafkaError(f"something about {partition}")
-    assert unreadable.failed_at(SimpleNamespace(_records={}), subscription, [SPOILED], named) == (SPOILED, 4)
+    assert unreadable.failed_at(SimpleNamespace(_records={}), subscription, [SPOILED], named) == (
+        SPOILED,
+        state.position,
+    )
     assert unreadable.failed_at(SimpleNamespace(_records={}), subscription, [SPOILED], KafkaError()) is None

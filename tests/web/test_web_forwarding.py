@@ -1,5 +1,6 @@
 """Two workers share the partitions, and each of them answers for all."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -130,6 +131,25 @@ async def test_a_search_names_the_partitions_of_a_silent_worker(two: Two) -> Non
     assert body["missing_partitions"] == [2, 3]
     found = {line["player"] for line in body["results"]}
     assert found == {name for name in NAMES if two.left.engine.partition_of(name.encode()) < 2}
+
+
+async def test_a_silent_worker_is_told_of_once(two: Two, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """A page that asks every second fills no log; that it answers again is said, too."""
+    caplog.set_level(logging.INFO, "tidemark.web")
+
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.getMessage().startswith(two.right.url)]
+
+    await two.right_client.close()
+    for _ in range(3):
+        assert (await ask(two.left_client, "/api/v1/status"))["silent_workers"] == [two.right.url]
+    [line] = said()
+    assert line.startswith(f"{two.right.url} does not answer: ")
+    bound_port(two.right.settings.web_port)
+    await serve(two.right)
+    for _ in range(2):
+        assert not (await ask(two.left_client, "/api/v1/status"))["silent_workers"]
+    assert said() == [line, f"{two.right.url} answers again"]
 
 
 async def test_the_status_merges_all_workers(two: Two) -> None:

@@ -1,18 +1,25 @@
 """Row 16: whatever else there is, in random order, for a long time, and one worker that lives through all of it."""
 
+import asyncio
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 from statistics import linear_regression, median
 from typing import NamedTuple
 
 from app.broker import Broker
+from app.topology import topic_name
+from tables.players import PLAYERS
+from tests.chaos import workload
 from tests.chaos.checker import Verdict
 from tests.chaos.process import Worker, wait_for
+from tests.chaos.produce import produce
 from tests.chaos.proxy import Proxy
 from tests.chaos.run import Run
 from tests.chaos.scenarios.broker import READY_SECONDS, ask
@@ -21,7 +28,10 @@ from tests.oracle.live import ask as view
 
 LOOK_SECONDS = 1.0
 WARM_SHARE = 0.3  # of the time, in which caches, allocators and rows grow to what they will be
-SEEDS = 3  # inputs that come again and again: players and sessions do not get more, so memory has no reason to grow
+# Memory has no reason to grow: inputs that come again and again, and news of the same players, who have soon met every
+# weapon that there is.
+SEEDS = 3
+NEWS, NEWS_PLAYERS = 2_000, 100  # after each fault
 MIB = 1024 * 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SLOPE_MIB_PER_MINUTE = 1.0  # beyond it 10 minutes would have grown the worker by a tenth
@@ -42,6 +52,7 @@ def soak(run: Run) -> Verdict:
     """Kills, rebalances, zombies, outages of the broker and of the network, by chance from the seed."""
     seeds = [run.rng.randrange(1_000) for _ in range(SEEDS)]
     done: list[str] = []
+    news = _news(run)
     with proxied(run) as (broker, between, survivor):
         for seed in seeds:
             run.write(seed=seed)
@@ -53,11 +64,19 @@ def soak(run: Run) -> Verdict:
                 faults.by_name[name]()
                 done.append(name)
                 run.write(run.rng.randrange(run.events // 10, run.events), seed=run.rng.choice(seeds))
+                asyncio.run(produce(run.settings, topic_name(run.settings, PLAYERS, "events"), islice(news, NEWS)))
                 wait_for(lambda: ask(survivor.web_port, "ready")[0] == 200, READY_SECONDS, survivor)
             run.drain(180)
         run.note("faults", ", ".join(f"{name} {done.count(name)}" for name in sorted(set(done))))
         judge(run, samples)
         return run.finish(survivor)
+
+
+def _news(run: Run) -> Iterator[tuple[bytes, bytes]]:
+    """Events of one match without an end: each is new."""
+    for number in count():
+        player = f"player-{run.rng.randrange(NEWS_PLAYERS)}"
+        yield player.encode(), json.dumps(workload.event(run.rng, "soak", number, player, 1)).encode()
 
 
 class Faults:
