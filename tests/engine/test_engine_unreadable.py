@@ -17,9 +17,10 @@ from faust.types.tuples import TP
 
 from agents.task import Task
 from app.engine import fetch, transport, unreadable
+from app.engine.consumer_thread import ConsumerThread
 from app.engine.engine import Engine
 from app.engine.owned import Owned, State
-from app.engine.transport import Consumer, ConsumerThread
+from app.engine.transport import Consumer
 from app.settings import Settings
 from tables.players import PLAYERS
 from tables.table import Table
