@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app import topology
 from app.settings import Settings
@@ -26,30 +24,14 @@ from tables.assessments import ASSESSMENTS
 from tables.domain import Domain
 from tables.retention import newest_records
 from tables.workers import WORKERS
+from tests.chaos.compaction import alter, eager
 from tests.chaos.consume import Consumed, latest, read_all
 from tests.chaos.process import wait_for
 from tests.oracle import live
 
 COMPACTED_SECONDS = 90.0
-# Rolled and cleaned as soon as Kafka can: a closed segment that is dirty at all is compacted, tombstones go at once.
-EAGER = {
-    "cleanup.policy": "compact",
-    "segment.ms": "300",
-    "min.cleanable.dirty.ratio": "0.0001",
-    "max.compaction.lag.ms": "300",
-    "delete.retention.ms": "0",
-}
+EAGER = eager(roll_ms=300) | {"delete.retention.ms": "0"}  # tombstones go at once, too
 RING, QUEUE, DAYS = 10, 16, 5
-
-
-async def make_eager(settings: Settings, *topics: str) -> None:
-    """Let Kafka compact these topics within a second or two."""
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    await admin.start()
-    try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, EAGER) for topic in topics])
-    finally:
-        await admin.close()
 
 
 def assessment(number: int) -> dict[str, Any]:
@@ -169,7 +151,7 @@ def test_a_ring_holds_the_newest_n_after_compaction_and_when_n_changes(kafka: st
     settings = live.installation(kafka, prefix)
     topic = topic_name(settings, ASSESSMENTS, "snapshots")
     asyncio.run(topology.create(settings, DOMAINS))
-    asyncio.run(make_eager(settings, topic))
+    asyncio.run(alter(settings, EAGER, topic))
     events = iter(map(assessment, range(1_000_000)))
     with working(settings, tmp_path, stats_retention_count=RING):
         send(settings, ASSESSMENTS, [next(events) for _ in range(300)])
@@ -201,7 +183,7 @@ def test_a_changelog_holds_the_cells_that_are_kept_after_compaction(kafka: str, 
     settings = live.installation(kafka, prefix)
     topic = topic_name(settings, WORKERS, "changelog")
     asyncio.run(topology.create(settings, DOMAINS))
-    asyncio.run(make_eager(settings, topic))
+    asyncio.run(alter(settings, EAGER, topic))
     events = iter(map(batch, range(1_000_000)))
     with working(settings, tmp_path, worker_history_limit=QUEUE, worker_daily_stats_limit=DAYS):
         send(settings, WORKERS, [next(events) for _ in range(150)])

@@ -42,8 +42,8 @@ ASSIGNING = {
 
 
 @contextmanager
-def proxied(run: Run) -> Iterator[tuple[Broker, Proxy, Worker]]:
-    """A proxy before a broker of the run's own, and a worker behind it that is ready."""
+def proxied(run: Run, **variables: str) -> Iterator[tuple[Broker, Proxy, Worker]]:
+    """A proxy before a broker of the run's own, and a worker behind it, with these variables, that is ready."""
     port, inner = free_port(), free_port()
     listeners = {
         "listeners": f"PROXIED://{HOST}:{inner}",
@@ -52,7 +52,7 @@ def proxied(run: Run) -> Iterator[tuple[Broker, Proxy, Worker]]:
     }
     with own_broker(run, listeners) as broker, Proxy(port, inner, run.rng.randrange(1_000)) as between:
         run.write()
-        worker = run.worker(static=False, KAFKA_BOOTSTRAP_SERVERS=f"{HOST}:{port}", **QUICK)
+        worker = run.worker(static=False, KAFKA_BOOTSTRAP_SERVERS=f"{HOST}:{port}", **QUICK, **variables)
         worker.wait_live(run.partitions())
         yield broker, between, worker
         if worker.process.poll():  # None: it runs; 0: it was stopped

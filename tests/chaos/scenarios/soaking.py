@@ -6,18 +6,23 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
 from statistics import linear_regression, median
 from typing import NamedTuple
 
+from aiokafka import TopicPartition
+
 from app.broker import Broker
+from app.engine.fetch import consuming
 from app.topology import topic_name
 from tables.players import PLAYERS
 from tests.chaos import workload
 from tests.chaos.checker import Verdict
+from tests.chaos.compaction import alter, eager
+from tests.chaos.consume import read_raw
 from tests.chaos.process import Worker, wait_for
 from tests.chaos.produce import produce
 from tests.chaos.proxy import Proxy
@@ -32,6 +37,8 @@ WARM_SHARE = 0.3  # of the time, in which caches, allocators and rows grow to wh
 # weapon that there is.
 SEEDS = 3
 NEWS, NEWS_PLAYERS = 2_000, 100  # after each fault
+ROLL_MS = 5_000  # changelogs are compacted all the time, under restores and standbys
+STANDBYS = {"TIDEMARK_STANDBYS": "1"}
 MIB = 1024 * 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SLOPE_MIB_PER_MINUTE = 1.0  # beyond it 10 minutes would have grown the worker by a tenth
@@ -53,7 +60,9 @@ def soak(run: Run) -> Verdict:
     seeds = [run.rng.randrange(1_000) for _ in range(SEEDS)]
     done: list[str] = []
     news = _news(run)
-    with proxied(run) as (broker, between, survivor):
+    with proxied(run, **STANDBYS) as (broker, between, survivor):
+        changelogs = [topic_name(run.settings, domain, "changelog") for domain in run.domains]
+        asyncio.run(alter(run.settings, eager(ROLL_MS), *changelogs))
         for seed in seeds:
             run.write(seed=seed)
         with run.watching(), _sampling(run, survivor) as samples:
@@ -69,6 +78,7 @@ def soak(run: Run) -> Verdict:
             run.drain(180)
         run.note("faults", ", ".join(f"{name} {done.count(name)}" for name in sorted(set(done))))
         judge(run, samples)
+        asyncio.run(_note_compaction(run, changelogs))
         return run.finish(survivor)
 
 
@@ -77,6 +87,17 @@ def _news(run: Run) -> Iterator[tuple[bytes, bytes]]:
     for number in count():
         player = f"player-{run.rng.randrange(NEWS_PLAYERS)}"
         yield player.encode(), json.dumps(workload.event(run.rng, "soak", number, player, 1)).encode()
+
+
+async def _note_compaction(run: Run, changelogs: Iterable[str]) -> None:
+    """Note how many records compaction has left, and how many were ever written, markers of commits among them."""
+    left = written = 0
+    async with consuming(run.settings) as consumer:
+        for topic in changelogs:
+            partitions = [TopicPartition(topic, number) for number in range(run.settings.partitions)]
+            written += sum((await consumer.end_offsets(partitions)).values())
+            left += len(await read_raw(run.settings, topic))
+    run.note("changelog records left by compaction", f"{left:,} of {written:,}")
 
 
 class Faults:
@@ -97,7 +118,7 @@ class Faults:
 
     def _other(self) -> Worker:
         address = f"127.0.0.1:{self._between.port}"
-        other = self._run.worker("worker-1", static=False, KAFKA_BOOTSTRAP_SERVERS=address)
+        other = self._run.worker("worker-1", static=False, KAFKA_BOOTSTRAP_SERVERS=address, **STANDBYS)
         other.wait_live(1, READY_SECONDS)
         return other
 
