@@ -7,19 +7,20 @@ restored.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import (
     BrokerResponseError,
+    GroupAuthorizationFailedError,
     IllegalOperation,
     KafkaError,
     ProducerFenced,
     TopicAuthorizationFailedError,
 )
-from aiokafka.producer.sender import EndTxnHandler, SendProduceReqHandler
+from aiokafka.producer.sender import EndTxnHandler, SendProduceReqHandler, TxnOffsetCommitHandler
 
 from app.engine.errors import refusal
 from app.engine.starting import start
@@ -29,28 +30,48 @@ STOP_SECONDS = 2  # what a transaction still waits for when its producer is give
 RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0)  # between attempts to reach a broker; the last one repeats
 
 
-class UnansweredEndTxnError(ProducerFenced):
-    """The broker did not answer EndTxn, so nobody knows whether the transaction was committed.
+class UnansweredRequestError(ProducerFenced):
+    """The broker did not answer a request that could spoil the *next* transaction if it arrived late (KAFKA-17754).
 
-    aiokafka would repeat the request, and a late first one could then end the *next* transaction (KAFKA-17754). A
-    subclass of ProducerFenced, because aiokafka's sender lets that one through and stops: this producer is finished.
+    A late EndTxn would end it, a late TxnOffsetCommit put an older offset into it. aiokafka would repeat the request
+    and go on under the same epoch, so nothing could tell a late one apart. A subclass of ProducerFenced, because
+    aiokafka's sender lets that one through and stops: this producer is finished, and the fence of the next one raises
+    the epoch.
     """
 
 
-class StrictEndTxnHandler(EndTxnHandler):
-    """aiokafka's handler, except that no answer is fatal; an answer that says "not now" is repeated as before."""
+class Strict:
+    """Makes no answer fatal in one of aiokafka's handlers; an answer that says "not now" is repeated as before."""
+
+    _sender: Any
+    group: Any
+    create_request: Callable[[], Any]
+    handle_response: Callable[[Any], float | None]
+    said: ClassVar[str]
 
     async def do(self, node_id: int) -> bool:
-        """Send EndTxn once; True if it is done, False to try again after an answer that allows it."""
+        """Send the request once; True if it is done, False to try again after an answer that allows it."""
         try:
             answer = await self._sender.client.send(node_id, self.create_request(), group=self.group)
         except KafkaError as error:
-            raise UnansweredEndTxnError(f"EndTxn was not answered: {error!r}") from error
+            raise UnansweredRequestError(f"{self.said} was not answered: {error!r}") from error
         backoff = self.handle_response(answer)
         if backoff is None:
             return True
         await asyncio.sleep(backoff)
         return False
+
+
+class StrictEndTxnHandler(Strict, EndTxnHandler):
+    """Whether the transaction was committed, nobody knows without an answer."""
+
+    said = "EndTxn"
+
+
+class StrictTxnOffsetCommitHandler(Strict, TxnOffsetCommitHandler):
+    """Whether the offset is part of the transaction, likewise."""
+
+    said = "TxnOffsetCommit"
 
 
 class PatientProduceHandler(SendProduceReqHandler):
@@ -123,9 +144,10 @@ class PartitionProducer:
         pace(self._producer.client)
         self._timeout_seconds = timeout_seconds
         self._deadline = 0.0
-        # See StrictEndTxnHandler and PatientProduceHandler; test_engine_insides.py watches the originals.
+        # See Strict and PatientProduceHandler; test_engine_insides.py watches the originals.
         sender = self._producer._sender  # noqa: SLF001
         sender._do_txn_commit = self._end_transaction  # noqa: SLF001
+        sender._do_txn_offset_commit = self._commit_offsets  # noqa: SLF001
         sender._send_produce_req = self._send_produce  # noqa: SLF001
 
     async def _end_transaction(self, result: Any) -> None:
@@ -137,6 +159,16 @@ class PartitionProducer:
             return
         node_id = await sender._find_coordinator(CoordinationType.TRANSACTION, manager.transactional_id)  # noqa: SLF001
         await StrictEndTxnHandler(sender, result).do(node_id)
+
+    async def _commit_offsets(self, offsets: Any, group: str) -> None:
+        # aiokafka's Sender._do_txn_offset_commit, likewise; there are always offsets.
+        sender, manager = self._producer._sender, self._producer._txn_manager  # noqa: SLF001
+        try:
+            node_id = await sender._find_coordinator(CoordinationType.GROUP, group)  # noqa: SLF001
+        except GroupAuthorizationFailedError as error:
+            manager.error_transaction(error)
+            return
+        await StrictTxnOffsetCommitHandler(sender, offsets, group).do(node_id)
 
     async def _send_produce(self, node_id: int, batches: Any) -> None:
         # aiokafka's Sender._send_produce_req with the patient handler in the place of its own.

@@ -80,8 +80,9 @@ FAULTS = (
         network.network, Size(1_000, seconds=1.0), Size(5_000, 1, SEVERAL, 10.0),
     ),
     Fault(
-        6, "endtxn", "answers to EndTxn, and to all else that a commit asks, are lost; an EndTxn comes too late",
-        "an EndTxn without an answer is noticed", network.end_txn, Size(1_000), Size(10_000, 3, seconds=1.0),
+        6, "endtxn", "answers to EndTxn, and to all else that a commit asks, are lost; some requests come too late",
+        "an EndTxn, a TxnOffsetCommit without an answer is noticed",
+        network.end_txn, Size(1_000), Size(10_000, 3, seconds=1.0),
     ),
     Fault(
         7, "disk", "no byte can be written to any file: a worker keeps nothing on disk", "",

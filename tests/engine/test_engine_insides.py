@@ -25,8 +25,11 @@ from mode.threads import ServiceThread
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     # what, its fingerprint, why the engine cares
     (sender.Sender._do_txn_commit, "0cac7a195554", "PartitionProducer._end_transaction is this with a strict handler"),
-    (sender.BaseHandler.do, "c111d69da2f3", "StrictEndTxnHandler.do replaces it: no answer is fatal"),
+    (sender.Sender._do_txn_offset_commit, "46a79ac5e9c8", "PartitionProducer._commit_offsets is this, likewise"),
+    (sender.BaseHandler.do, "c111d69da2f3", "Strict.do replaces it: no answer is fatal"),
     (sender.EndTxnHandler, "9581a915c2d5", "its create_request and handle_response are used as they are"),
+    (sender.TxnOffsetCommitHandler, "a1cb6cc9cdf0", "likewise"),
+    (TransactionManager.fatal_error, "56a8fa3ac1d7", "fails the offsets that are on their way, and whoever waits for them"),
     (sender.Sender._sender_routine, "53ce47dcb426", "lets ProducerFenced through, which is how a producer is given up"),
     (sender.Sender._send_produce_req, "3b9444167629", "PartitionProducer._send_produce is this with a patient handler"),
     (sender.SendProduceReqHandler, "b08cf657eef7", "PatientProduceHandler asks no longer than a transaction may last"),

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import NotEnoughReplicasError, ProducerFenced, RequestTimedOutError
+from aiokafka.errors import InvalidProducerEpoch, NotEnoughReplicasError, ProducerFenced, RequestTimedOutError
 from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.protocol.transaction import EndTxnRequest
+from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 
-from app.engine.producer import PartitionProducer, UnansweredEndTxnError, delivered_to
+from app.engine.producer import PartitionProducer, UnansweredRequestError, delivered_to
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_an_unanswered_end_of_a_transaction_is_asked_once_and_is_fatal(kaf
         return answer
 
     client.send = swallow
-    with pytest.raises(UnansweredEndTxnError):
+    with pytest.raises(UnansweredRequestError):
         await transact(producer, topic, [b"committed after all"])
     assert len(asked) == 1
     with pytest.raises(ProducerFenced):
@@ -112,6 +112,52 @@ async def test_an_unanswered_end_of_a_transaction_is_asked_once_and_is_fatal(kaf
     await heir.fence()
     await transact(heir, topic, [b"goes on"])
     assert (await committed(kafka, topic, 2))[0] == [b"committed after all", b"goes on"]
+    await heir.release()
+
+
+class Held:
+    """Holds a producer's first TxnOffsetCommit back, as a network may: the client hears nothing."""
+
+    def __init__(self, producer: PartitionProducer) -> None:
+        self._client = producer._producer.client
+        self._send = self._client.send
+        self._client.send = self._holding
+        self._late: tuple[int, Any, dict[str, Any]] | None = None
+
+    async def _holding(self, node: int, request: Any, **options: Any) -> Any:
+        if self._late is None and isinstance(request, TxnOffsetCommitRequest):
+            self._late = node, request, options
+            raise RequestTimedOutError
+        return await self._send(node, request, **options)
+
+    async def arrive(self) -> int:
+        """Let it arrive after all; returns the error's number that the broker answers with."""
+        assert self._late is not None
+        node, request, options = self._late
+        answer = await self._send(node, request, **options)
+        [(_, [(_, number)])] = answer.errors
+        return int(number)
+
+
+async def test_an_offset_that_arrives_late_does_not_get_into_a_later_transaction(kafka: str, topic: str) -> None:
+    """No answer to TxnOffsetCommit is fatal, too: the next fence raises the epoch, and the late one is refused."""
+    producer, heir, group = producer_of(kafka, topic), producer_of(kafka, topic), f"{topic}-group"
+    await producer.fence()
+    held = Held(producer)
+    await producer.begin()
+    with pytest.raises(UnansweredRequestError, match="TxnOffsetCommit was not answered"):
+        await producer.add_offset(topic, 100, group)
+    await heir.fence()
+    await heir.begin()
+    await heir.add_offset(topic, 200, group)
+    assert await held.arrive() == InvalidProducerEpoch.errno
+    await heir.commit()
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    found = await admin.list_consumer_group_offsets(group)
+    assert {partition.partition: committed.offset for partition, committed in found.items()} == {0: 200}
+    await admin.close()
+    await producer.release()
     await heir.release()
 
 

@@ -93,7 +93,7 @@ FAULTS: dict[str, Callable[[Proxy], object]] = {
 def end_txn(run: Run) -> Verdict:
     """The answer to EndTxn is lost after the broker has committed; so are those to the other requests of a commit.
 
-    At last an EndTxn comes late: when its producer has been given up, and the next transaction has begun.
+    At last some come late: when their producer has been given up, and the next transaction has begun (KAFKA-17754).
     """
     with proxied(run) as (_, between, worker):
         for _ in range(run.faults):
@@ -102,16 +102,17 @@ def end_txn(run: Run) -> Verdict:
         if run.size.seconds:  # the long form
             for api in ASSIGNING.values():
                 _lose(run, between, worker, api, provoke=lambda: _rejoin(run, worker))
-        between.deliver_late(proxy.END_TXN, LATE_SECONDS)  # KAFKA-17754
-        run.write()
-        wait_for(lambda: between.late[proxy.END_TXN] > 0, LOST_SECONDS, worker)
-        run.write()
+        for api in (proxy.END_TXN, proxy.TXN_OFFSET_COMMIT):
+            between.deliver_late(api, LATE_SECONDS)
+            run.write()
+            wait_for(lambda: between.late[api] > 0, LOST_SECONDS, worker)  # noqa: B023 - it is called at once
+            run.write()
         verdict = run.finish(worker)
-        told = worker.said().count("EndTxn was not answered")
         lost = {name: between.lost[api] for name, api in (TRANSACTIONAL | ASSIGNING).items() if between.lost[api]}
         verdict.figures["answers lost"] = ", ".join(f"{name} {times}" for name, times in lost.items())
-        if told < 1:
-            raise AssertionError(f"nobody noticed that EndTxn was not answered:\n{worker.said()[-3000:]}")
+        for name in ("EndTxn", "TxnOffsetCommit"):
+            if f"{name} was not answered" not in worker.said():
+                raise AssertionError(f"nobody noticed that {name} was not answered:\n{worker.said()[-3000:]}")
         return verdict
 
 
