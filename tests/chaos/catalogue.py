@@ -40,15 +40,15 @@ FAULTS = (
     ),
     Fault(
         1, "standby", "SIGKILL of a worker whose partitions another one keeps warm", "promoted, not restored",
-        standby.standby, Size(2_000, 1, ("players", "workers")), Size(10_000, 6, ALL),
+        standby.standby, Size(2_000, 1, ("players", "workers")), Size(5_000, 6, ALL),
     ),
     Fault(
         2, "crash", "a crash between every two steps of the orders assigned, commit and revoked", "each place reached",
-        killing.crash, Size(2_000, 0), Size(20_000, 2),
+        killing.crash, Size(2_000, 0), Size(10_000, 2),
     ),
     Fault(
         3, "rolling", "rolling restarts of three workers by SIGTERM, static members and others", "each within 10 s",
-        killing.rolling, Size(2_000), Size(20_000, 4, SEVERAL),
+        killing.rolling, Size(2_000), Size(10_000, 4, SEVERAL),
     ),
     Fault(
         4, "broker", "the broker is killed and restarted, and stopped for a while, under load",
@@ -57,7 +57,7 @@ FAULTS = (
     ),
     Fault(
         5, "rebalance", "workers 1 → 3 → 2 under load, some killed", "pause of partitions that do not move",
-        moving.rebalance, Size(10_000, 1, SEVERAL), Size(20_000, 6, SEVERAL),
+        moving.rebalance, Size(10_000, 1, SEVERAL), Size(10_000, 6, SEVERAL),
     ),
     Fault(
         5, "domains", "workers of different domains in one group; a rolling deploy that adds one", "",
@@ -65,7 +65,7 @@ FAULTS = (
     ),
     Fault(
         5, "zombie", "SIGSTOP past the session timeout, the partitions move, SIGCONT", "the zombie joins again",
-        moving.zombie, Size(10_000), Size(100_000, 4),
+        moving.zombie, Size(10_000), Size(50_000, 4),
     ),
     Fault(
         5, "slow-starter", "a worker that was stopped before it fenced goes on when others own its partitions",
