@@ -136,6 +136,11 @@ class Settings(BaseSettings):
     standbys: int = Field(
         0, ge=0, le=3, description="Warm copies of each partition, in other workers' memory: 1 for failover at once."
     )
+    lost_events: Literal["skip", "stop"] = Field(
+        "skip",
+        description="What becomes of a partition whose next events retention has deleted: it goes on with the first "
+        "that is left, and counts the others; or the worker stops.",
+    )
     key_limit: Annotated[int | None, BeforeValidator(_empty_is_none)] = Field(
         None,
         ge=0,

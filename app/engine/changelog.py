@@ -180,21 +180,22 @@ async def check_position(owned: "Owned", task: Task, offset: int | None) -> None
             f"the rows anew from the events with `tidemark replay {domain} --partition {owned.partition}`"
         )
     if position < beginning:
-        _go_on(owned, task, beginning)
+        _go_on(owned, task, where, beginning)
     if found:
         task.table.note(SOURCE, found)
 
 
-def _go_on(owned: "Owned", task: Task, beginning: int) -> None:
+def _go_on(owned: "Owned", task: Task, where: str, beginning: int) -> None:
     """Skip records that retention has deleted: they cannot be had back, and waiting mends nothing. Count them."""
-    log.error(
-        "%r: %d records, from offset %d on, were deleted before they could be folded; going on at %d",
-        owned,
-        beginning - task.position,
-        task.position,
-        beginning,
-    )
-    if task.position or task.table.rows:  # else the table is new, and what came before it was never its own
-        task.table.note(SKIPPED, task.table.marks.get(SKIPPED, 0) + beginning - task.position)
+    settings, position = owned.engine.settings, task.position
+    deleted = f"{beginning - position} records, from offset {position} on, were deleted before they could be folded"
+    if position or task.table.rows:  # else the table is new, and what came before it was never its own
+        if settings.lost_events == "stop":
+            raise PositionError(
+                f"{where}: {deleted} (TIDEMARK_LOST_EVENTS=stop); TIDEMARK_LOST_EVENTS=skip goes on at {beginning}, "
+                f"without them; `tidemark replay {owned.domain.name}` makes the rows anew from what is left"
+            )
+        task.table.note(SKIPPED, task.table.marks.get(SKIPPED, 0) + beginning - position)
+    log.error("%r: %s; going on at %d", owned, deleted, beginning)
     task.position = beginning
     task.table.totals_changed = True

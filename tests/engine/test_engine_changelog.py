@@ -38,11 +38,11 @@ class Source:
         return self._id
 
 
-def checked(driver: Driver, source: Source, offset: int | None) -> None:
+def checked(driver: Driver, source: Source, offset: int | None, **settings: Any) -> None:
     """Step 5 of the order assigned."""
     owned = SimpleNamespace(
         domain=PLAYERS, partition=0, source="players-events", changelog="tidemark-players-changelog",
-        engine=SimpleNamespace(offsets=source, settings=Settings(bootstrap_servers="unused")),
+        engine=SimpleNamespace(offsets=source, settings=Settings(bootstrap_servers="unused", **settings)),
     )  # fmt: skip
     asyncio.run(check_position(cast("Owned", owned), driver.task, offset))
 
@@ -98,6 +98,16 @@ def test_what_retention_has_overtaken_is_counted_and_only_what_was_the_tables_ow
     assert noted(driver, SKIPPED)
     checked(driver, Source(15, 50, 77), 10)
     assert driver.task.table.marks[SKIPPED] == 13
+
+
+def test_a_worker_may_stop_where_it_would_have_to_go_on_without_events() -> None:
+    """Whoever must not lose one without a decision; a new table has lost nothing."""
+    fresh, driver = Driver(PLAYERS), folded(2)
+    checked(fresh, Source(40, 50, 77), None, lost_events="stop")
+    assert fresh.task.position == 40
+    with pytest.raises(PositionError, match=r"8 records, from offset 2 on, were deleted .*TIDEMARK_LOST_EVENTS=skip"):
+        checked(driver, Source(10, 50, 77), 2, lost_events="stop")
+    assert driver.task.position == 2
 
 
 def test_an_offset_that_does_not_fit_is_refused_with_both_ways_out() -> None:

@@ -29,7 +29,11 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (sender.BaseHandler.do, "c111d69da2f3", "Strict.do replaces it: no answer is fatal"),
     (sender.EndTxnHandler, "9581a915c2d5", "its create_request and handle_response are used as they are"),
     (sender.TxnOffsetCommitHandler, "a1cb6cc9cdf0", "likewise"),
-    (TransactionManager.fatal_error, "56a8fa3ac1d7", "fails the offsets that are on their way, and whoever waits for them"),
+    (
+        TransactionManager.fatal_error,
+        "56a8fa3ac1d7",
+        "fails the offsets on their way, too",
+    ),
     (sender.Sender._sender_routine, "53ce47dcb426", "lets ProducerFenced through, which is how a producer is given up"),
     (sender.Sender._send_produce_req, "3b9444167629", "PartitionProducer._send_produce is this with a patient handler"),
     (sender.SendProduceReqHandler, "b08cf657eef7", "PatientProduceHandler asks no longer than a transaction may last"),
