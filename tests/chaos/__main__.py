@@ -41,8 +41,8 @@ def main() -> int:
                 if line is None:
                     return 1
                 lines.append(line)
-    if asked.report:
-        write(asked.report, lines, full=asked.full)
+            if asked.report:  # after each round: what was exact stays known
+                write(asked.report, lines, full=asked.full)
     return 0
 
 

@@ -1,7 +1,10 @@
 """The report of a run of the fault matrix: what was done, how often, what was checked, what came out."""
 
 import platform
+import shutil
+import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -27,6 +30,21 @@ class Line(NamedTuple):
     seconds: float
 
 
+HEAD = """\
+# The fault matrix
+
+Every fault is made on a real Kafka with real worker processes; what comes out is read as any consumer would, and
+compared with an oracle that knows only the input topic. Written by `python -m tests.chaos`; what the invariants I1 to
+I5 say stands in [reliability](reliability.md).
+
+The columns: *records* of the input; *rows* and *snapshots* that were compared with the oracle's; *cells* of the
+changelog (the players' are compared one by one, the other domains' by their rows, totals and snapshots); *dead letters*
+that were found with their places and bytes; *views* that were answered while the faults happened, and compared with a
+prefix of the input, and those that were *refused* with a reason. A scenario makes its faults in so many turns, and
+writes input before, between and during them."""
+TIMED_SECONDS = 60.0  # a size of fewer says how long one of many steps takes
+
+
 def write(path: Path, lines: Sequence[Line], *, full: bool) -> None:
     """Write the report as Markdown."""
     path.write_text("\n".join(_lines(lines, full=full)) + "\n")
@@ -34,16 +52,15 @@ def write(path: Path, lines: Sequence[Line], *, full: bool) -> None:
 
 def _lines(lines: Sequence[Line], *, full: bool) -> list[str]:
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(line.seed for line in lines))
+    read = f"{sum(line.verdict.records for line in lines):,} records, {sum(line.verdict.cells for line in lines):,}"
     said = [
-        "# The fault matrix",
-        "",
-        "Every fault is made on a real Kafka with real worker processes; what comes out is read as any consumer would",
-        "and compared with an oracle that knows only the input topic. Written by `python -m tests.chaos`; what is",
-        "compared, and what the invariants I1 to I5 say, stands in [reliability](reliability.md).",
+        *HEAD.splitlines(),
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, {'full' if full else 'short'} forms, seeds {seeds}: every run exact",
+        f"- {read} cells of changelogs, in {sum(line.seconds for line in lines) / 60:.0f} minutes",
         f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka")),
+        + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka"))
+        + f"; commit {_commit()}",
         f"- {platform.system()} on {cpu_count()} cores of {platform.machine()}",
         "",
     ]
@@ -53,17 +70,28 @@ def _lines(lines: Sequence[Line], *, full: bool) -> list[str]:
     return said
 
 
+def _commit() -> str:
+    """The commit that was tested, with a mark where files have changed since; "unknown" without a repository."""
+    command = [shutil.which("git") or "git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    with suppress(OSError):
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    return "unknown"
+
+
 def _section(runs: list[Line]) -> list[str]:
     fault, size = runs[0].fault, runs[0].size
-    amount = f"{size.events:,} events at a time per domain ({', '.join(size.domains)}), faults: {size.faults}"
-    said = [f"## {fault.row} {fault.name}", "", f"{fault.what[0].upper()}{fault.what[1:]}. {amount}.", ""]
+    amount = f"{size.events:,} events at a time for each of {', '.join(size.domains)}; turns: {size.faults}"
+    if size.seconds > TIMED_SECONDS:
+        amount += f"; for {size.seconds:.0f} s"
+    said = [f"## {fault.row} {fault.name}", "", f"{fault.what[0].upper()}{fault.what[1:]}.", "", f"Size: {amount}.", ""]
     if fault.checked:
         said += [f"Checked beside the invariants: {fault.checked}.", ""]
-    said += ["| seed | seconds | records | rows | cells | snapshots | dead letters | views | further |"]
-    said += ["|---|---|---|---|---|---|---|---|---|"]
+    said += ["| seed | seconds | records | rows | cells | snapshots | dead letters | views | refused | further |"]
+    said += ["|---|---|---|---|---|---|---|---|---|---|"]
     for run in runs:
         found = run.verdict
-        numbers = (found.records, found.rows, found.cells, found.snapshots, found.dead_letters, found.views)
+        compared = found.records, found.rows, found.cells, found.snapshots, found.dead_letters
+        numbers = (*compared, found.views, found.refused)
         further = "; ".join(f"{name}: {value}" for name, value in found.figures.items())
         said.append(f"| {run.seed} | {run.seconds:.0f} | " + " | ".join(f"{n:,}" for n in numbers) + f" | {further} |")
     return [*said, ""]
