@@ -211,7 +211,7 @@ def _overtaken(run: Run) -> list[Raw]:
     administer(run, lambda admin: admin.delete_records({source: RecordsToDelete(before_offset=before)}))
     found = json.loads(tidemark(run, "doctor", "players", "--json").stdout)["findings"]
     said = [one["what"] for one in found if one["severity"] == "warning"]
-    if said != [f"{missing} offsets, from {position} on, were deleted before they were folded"]:
+    if said != [f"{missing:,} offsets, from {position} on, were deleted before they were folded"]:
         raise RuntimeError(f"the doctor found {found}")
     worker = run.worker(static=False)
     run.drain()
