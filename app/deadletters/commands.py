@@ -12,11 +12,13 @@ from rich.console import Console
 from app import topology
 from app.connection import connection
 from app.deadletters import shown
+from app.deadletters.foretelling import Changelogs, Foretelling
 from app.deadletters.letter import Letter
 from app.deadletters.mending import Mending
 from app.deadletters.report import Report
 from app.deadletters.resending import RESENT_TO, Resender
 from app.deadletters.standing import FOLDED, Letters, Standing
+from app.deadletters.summary import Summary
 from app.deadletters.waiting import Waiting
 from app.deadletters.wanted import IdType, Wanted, filters
 from app.engine.fetch import consuming
@@ -62,6 +64,11 @@ def list_(domain: str, limit: int, *, summary: bool, as_json: bool, **asked: Any
     truncated  it was too large to be kept whole
     forgotten  so old that its partition does not know any more whether it was folded
 
+    After a reset workers write their letters again: --summary counts those of one record once, and says how many there
+    are.
+
+    Exit code 0: listed, also where there is none; 2: wrong usage or configuration; 3: no Kafka answers.
+
     \b
     Examples:
       tidemark deadletters list players --since 2h --outcome invalid
@@ -69,7 +76,7 @@ def list_(domain: str, limit: int, *, summary: bool, as_json: bool, **asked: Any
       tidemark deadletters list tutors --summary
     """  # noqa: D301 -- \b is click's mark for lines to leave as they are
     wanted = _wanted((), asked)
-    counts, newest, seen = shown.Summary(), deque[shown.Line](maxlen=limit), Counter[str]()
+    counts, newest, seen = Summary(), deque[shown.Line](maxlen=limit), Counter[str]()
 
     async def work(_settings: Settings, _domain: Domain, letters: Letters, _say: Callable[[str], None]) -> None:
         standing = await letters.standing()
@@ -111,6 +118,8 @@ def _newest(lines: list[shown.Line], limit: int) -> list[shown.Line]:
 def show(domain: str, id: tuple[int, int], *, raw: bool, as_json: bool) -> None:  # noqa: A002 -- the argument's name
     """Show all of a dead letter. ID is PARTITION/OFFSET in the dead letters' topic.
 
+    Exit code 0: shown; 1: there is no such letter; 2: wrong usage or configuration; 3: no Kafka answers.
+
     \b
     Examples:
       tidemark deadletters show players 0/17
@@ -143,7 +152,7 @@ def show(domain: str, id: tuple[int, int], *, raw: bool, as_json: bool) -> None:
 @click.argument("ids", nargs=-1, type=IdType(), metavar="[ID...]")
 @filters
 @click.option("--all", "all_", is_flag=True, help="All that there are.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many, the first of each partition first.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many unfolded ones, partition by partition.")
 @click.option("--rekey", is_flag=True, help="With the entity of the event for a key.")
 @click.option("--new-key", help="With this key.")
 @click.option("--new-value", help="With this value; for one ID.")
@@ -168,12 +177,16 @@ def resend(
 ) -> None:
     """Send dead letters again, as they were or mended. A dry run, unless --execute is given.
 
-    A resent letter names its original in a header, and a worker folds each original once: it counts though later
-    events of its source have come, and to send it twice changes nothing. Look first whether its producer has sent the
-    event again by itself: players would count it twice. It goes to the partition of its key, with its own headers and
-    its record's time. What this release would not fold is not sent: it would be a dead letter again.
+    A resent letter names its original in a header, and a worker folds each original once: to send it twice changes
+    nothing. That its source has gone past its sequence does not matter: it counts. Look first whether its producer has
+    sent the event again by itself: players would count it twice. Where a row has the event by its id or version, or has
+    a newer version, it changes nothing. The dry run says of each how it would end, by the rows as they are.
 
-    Exit code 0: all are resent (or would be, or are folded already), and with --wait folded; 1: some are not.
+    It goes to the partition of its key, with its own headers and its record's time. What this release would not fold
+    is not sent, unless --unchecked: it would be a dead letter again.
+
+    Exit code 0: all are resent (or would be, even if it changed nothing; or are folded already), and with --wait
+    folded; 1: some are not, or there is no such ID; 2: wrong usage or configuration; 3: no Kafka answers.
 
     \b
     Examples:
@@ -195,7 +208,8 @@ def resend(
         resender = Resender(settings, declared, standing, mending, by_id=bool(ids), unchecked=unchecked)
         found = set(ids)
         chosen = _first(letters.read(wanted), limit, standing, found)
-        async for one in resender.resend(chosen) if execute else resender.look(chosen):
+        foretelling = Foretelling(settings, declared, Changelogs(settings, declared, say).rows)
+        async for one in resender.resend(chosen) if execute else foretelling.foretold(resender.prepared(chosen)):
             report.resent(one, later=wait and one.result == RESENT_TO)
             say(f"{report.number:,} letters")
         if found and limit is None:

@@ -28,17 +28,26 @@ class Resent(NamedTuple):
         letter: as it was.
         result: would be resent, resent, already folded, refused, or failed.
         to: where it is now; the offset is -1 where it is not.
-        reason: why it was refused, or has failed.
+        reason: why it was refused, or has failed; of one that would be resent, what is to be known of its outcome.
+        outcome: how the resent record would end: APPLIED, DUPLICATE, ...; "" where nobody has foretold it.
     """
 
     letter: Letter
     result: str
     to: Place
     reason: str = ""
+    outcome: str = ""
+
+
+class Prepared(NamedTuple):
+    """A letter as it would be sent, None where it would not be; and what would be said of it."""
+
+    mended: Letter | None
+    resent: Resent
 
 
 class Resender:
-    """Resends letters of a domain, or says what it would do.
+    """Resends letters of a domain, or only prepares it.
 
     Args:
         settings: of the installation.
@@ -61,10 +70,10 @@ class Resender:
         self._trial = Trial(settings, domain)
         self._topic = topic_name(settings, domain, "events")
 
-    async def look(self, letters: AsyncIterator[Letter]) -> AsyncIterator[Resent]:
+    async def prepared(self, letters: AsyncIterator[Letter]) -> AsyncIterator[Prepared]:
         """What would be done about letters."""
         async for letter in letters:
-            yield (await self._prepared(letter))[1]
+            yield await self._prepared(letter)
 
     async def resend(self, letters: AsyncIterator[Letter]) -> AsyncIterator[Resent]:
         """Send letters, in their order. It ends at the first ones that could not be delivered.
@@ -90,28 +99,27 @@ class Resender:
         finally:
             await producer.stop()
 
-    async def _prepared(self, letter: Letter) -> tuple[Letter | None, Resent]:
-        """The letter to be sent, if it is to be, and what would be said of it."""
+    async def _prepared(self, letter: Letter) -> Prepared:
         standing = self._standing.of(letter)
         nowhere = Place(self._topic, letter.place.partition, -1)
         if letter.truncated is not None:
-            return None, Resent(letter, REFUSED, nowhere, _cut(letter))
+            return Prepared(None, Resent(letter, REFUSED, nowhere, _cut(letter)))
         if not self._unchecked:
             if standing == FOLDED:
-                return None, Resent(letter, ALREADY, nowhere)
+                return Prepared(None, Resent(letter, ALREADY, nowhere))
             if standing.startswith(AGAIN) and not self._by_id:
                 reason = f"it was resent and is a dead letter {standing}"
-                return None, Resent(letter, REFUSED, nowhere, reason)
+                return Prepared(None, Resent(letter, REFUSED, nowhere, reason))
         try:
             mended = await self._mending.mended(letter, self._domain)
         except MendingError as error:
-            return None, Resent(letter, REFUSED, nowhere, str(error))
+            return Prepared(None, Resent(letter, REFUSED, nowhere, str(error)))
         to = nowhere._replace(partition=self._trial.partition_of(mended))
         if not self._unchecked:
             reason = self._refusal(letter, mended, to.partition)
             if reason:
-                return None, Resent(letter, REFUSED, to, reason)
-        return mended, Resent(letter, WOULD, to)
+                return Prepared(None, Resent(letter, REFUSED, to, reason))
+        return Prepared(mended, Resent(letter, WOULD, to))
 
     def _refusal(self, letter: Letter, mended: Letter, partition: int) -> str:
         if self._standing.forgotten_in(letter, partition):

@@ -1,8 +1,6 @@
 """Dead letters as people and scripts read them. They hold hostile input: nothing of it reaches a terminal raw."""
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +17,6 @@ from tables.printable import printable
 Line = dict[str, Any]
 WIDE = 100_000  # columns, where nobody looks at a terminal: a letter is one line
 SHOWN = 4_000  # characters of a value; `--raw` writes all of it
-_NUMBERS = re.compile(r"\d+")
 COLUMNS = ("id", "written", "outcome", "state", "from", "key", "bytes", "reason")
 
 
@@ -95,24 +92,3 @@ def _sizes(shown: Line) -> str:
 
 def _printable(said: Any) -> str:
     return printable(said) if isinstance(said, str) else json.dumps(said)
-
-
-class Summary:
-    """Counts of letters by outcome, state and reason. Numbers in reasons differ from letter to letter: each is an N."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str, str]] = Counter()
-
-    def add(self, letter: Letter, state: str) -> None:
-        """Count a letter."""
-        self.counts[letter.outcome, state.split(" as ", 1)[0], _NUMBERS.sub("N", letter.reason)] += 1
-
-    def as_json(self) -> list[Line]:
-        """The most first."""
-        names = ("outcome", "state", "reason")
-        return [dict(zip(names, said, strict=True)) | {"letters": count} for said, count in self.counts.most_common()]
-
-    def print(self) -> None:
-        """For people."""
-        for (outcome, state, reason), count in self.counts.most_common():
-            click.echo(f"{count:>9,}  {outcome:<9}  {state:<9}  {printable(reason)}")

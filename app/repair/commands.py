@@ -41,14 +41,16 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 def reset(domain: str, *, partition: int | None, to: Moment | None, execute: bool, as_json: bool) -> None:
     """Empty a domain's tables, and set where in its source a worker begins anew.
 
-    Rows, snapshots, rings and totals are deleted, garbage among them as well, and the offset is set, in one transaction
-    for each partition. Workers have to be stopped. Then start them: they fold anew from there. Their dead letters and
-    alerts are written once more; `tidemark replay` does it without.
+    Rows, snapshots and rings are deleted, garbage among them as well, totals are 0, and the offset is set, in one
+    transaction for each partition. Workers have to be stopped for --execute. Then start them: they fold anew from
+    there. They write the dead letters and alerts of what they fold once more; `tidemark replay` makes the tables anew
+    without that.
 
     An OFFSET is of one partition and needs --partition. A TIME without a zone is UTC.
 
-    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2 and 3 as everywhere; 4: it has stopped
-    on the way: the partitions that are shown are done, the message says which one is not, and why.
+    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2: wrong usage or configuration; 3: no
+    Kafka answers; 4: it has stopped on the way: the partitions that are shown are done, the message says which one is
+    not, and why.
 
     \b
     Examples:
@@ -79,15 +81,16 @@ def replay(
     """Make a domain's tables anew from its events, show what would change, and put them in the place of the old.
 
     The new table is made in memory and swapped in by one transaction for each partition: readers see the old one or the
-    new one. Rows that say the same stay as they are. Dead letters and alerts are not written twice. Workers have to be
-    stopped for --execute, and go on where the replay has ended. It holds one partition in memory, some three times
-    over.
+    new one. Rows that say the same stay as they are. Dead letters and alerts are not written twice; with --to, a worker
+    writes those of what it folds anew once more. Workers have to be stopped for --execute, and go on where the replay
+    has ended. It holds one partition in memory, some three times over.
 
     Where retention has deleted the first events they cannot be had back: say --from beginning to make the table of what
     is left. An OFFSET is of one partition and needs --partition. A TIME without a zone is UTC.
 
-    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2 and 3 as everywhere; 4: it has stopped
-    on the way: the partitions that are shown are done, the message says which one is not, and why.
+    Exit code 0: done, or shown; 1: it cannot be done, and nothing has changed; 2: wrong usage or configuration; 3: no
+    Kafka answers; 4: it has stopped on the way: the partitions that are shown are done, the message says which one is
+    not, and why.
 
     \b
     Examples:
@@ -160,7 +163,7 @@ def _run(name: str, partition: int | None, way: Way, *, execute: bool, as_json: 
     if as_json:
         progress.print_json()
     elif not execute and not all(one.plan.empty for one in progress.done):
-        click.echo("nothing has been changed: with --execute it will be", err=True)
+        click.echo("nothing has been changed: with --execute it would be", err=True)
 
 
 def _stopped(progress: Progress, numbers: list[int], error: BaseException) -> NoReturn:

@@ -14,7 +14,7 @@ from app.verify.rebuild import Partition
 from tables.cells import Cells, Problem
 from tables.domain import Domain
 from tables.emission import STATS
-from tables.table import TOTALS_KEY, CorruptCellError, cell_key
+from tables.table import MARK, TOTALS_KEY, CorruptCellError, cell_key
 
 CHANGELOG, TOTALS = "changelog", "totals"
 Latest = dict[bytes | None, bytes]
@@ -59,6 +59,41 @@ class Found:
     def __post_init__(self) -> None:
         noted = self.task.table.marks.get(SOURCE, 0)
         self.foreign = bool(noted and self.source_id and noted != self.source_id)
+
+    @property
+    def totals(self) -> Any:
+        """The totals as their cell has them, whatever the rows are; None where nobody knows.
+
+        The cell may be unreadable, or gone: where nothing was ever folded there is none, and all of it is 0.
+        """
+        cells, domain = self.latest[CHANGELOG], self.task.domain
+        value = cells.get(TOTALS_KEY)
+        if value is None:
+            folded = self.committed or any(key is None or not key.startswith(MARK) for key in cells)
+            return None if folded else domain.totals()
+        try:
+            Cells(domain).path(TOTALS_KEY, value)
+        except CorruptCellError:
+            return None
+        totals = msgspec.msgpack.decode(value[1:], type=domain.totals)
+        totals.lengthen()
+        return totals
+
+    @property
+    def readable_totals(self) -> Any:
+        """The task's totals; where it has been made without the cell, those of the cell, or None."""
+        totals = self.totals
+        if totals is None or self.task.position != totals.position:
+            return totals
+        return self.task.table.totals
+
+    def cells(self) -> dict[bytes, bytes]:
+        """The cells of the rows and of the totals; not the zeros of a task that was made without the totals."""
+        cells, totals = self.task.table.read(), self.readable_totals
+        del cells[TOTALS_KEY]
+        if totals is not None:
+            cells[TOTALS_KEY] = bytes([self.task.domain.version]) + msgspec.msgpack.encode(totals)
+        return cells
 
     @property
     def keyless(self) -> list[str]:

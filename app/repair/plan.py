@@ -27,8 +27,10 @@ class Plan:
         position: the source offset that a worker is to go on at.
         records: role -> (key, value or None for a tombstone), in their order.
         others: dead letters and alerts that nobody has written yet.
-        rows: how many there are, and how many there will be.
-        totals: those that there are, and those that there will be, by name.
+        rows: how many can be read, and how many there will be.
+        told_rows: how many there are by the totals; None where nobody knows.
+        offsets: the group's, and the one that it will have; None for none.
+        totals: those that there are (None where nobody knows), and those that there will be, by name.
         differing: how many cells say something else than before, whatever their bytes.
         first: the first of them.
     """
@@ -36,7 +38,9 @@ class Plan:
     position: int
     records: dict[str, Records]
     rows: tuple[int, int]
-    totals: tuple[dict[str, Any], dict[str, Any]]
+    totals: tuple[dict[str, Any] | None, dict[str, Any]]
+    told_rows: int | None
+    offsets: tuple[int | None, int]
     others: list[Outgoing] = field(default_factory=list)
     differing: int = 0
     first: Difference | None = None
@@ -84,7 +88,7 @@ def replaced(found: Found, made: Rebuilt, now: int) -> Plan:
     at_time = task.domain.at_time is not None
     owed = {row.entity for row in old.table.rows.values() if row.head.pending}
     held = _settled_rows(old, now, task.read_to_end_at)
-    new_cells, old_cells = task.table.read(), old.table.read()
+    new_cells, old_cells = task.table.read(), found.cells()
     keys = differing(task.domain, new_cells, old_cells)
     entities = {msgspec.json.decode(key)[0] for key in keys}
     broken = bool(found.problems or found.keyless or found.foreign or old.position != task.position)
@@ -141,10 +145,25 @@ def _carry_over(found: Found, task: Task, *, skipped: bool) -> None:
 
 
 def _plan(found: Found, task: Task, records: dict[str, Records]) -> Plan:
-    before = msgspec.to_builtins(found.task.table.totals), msgspec.to_builtins(task.table.totals)
+    told, known = found.totals, found.readable_totals
     moved = found.committed not in {None, task.position} or (found.committed is None and task.position > 0)
-    rows = len(found.task.table.rows), len(task.table.rows)
-    return Plan(task.position, records, rows, before, moved=moved or found.foreign)
+    return Plan(
+        task.position,
+        records,
+        rows=(len(found.task.table.rows), len(task.table.rows)),
+        totals=(_as_told(known, told), msgspec.to_builtins(task.table.totals)),
+        told_rows=None if told is None else told.keys,
+        offsets=(found.committed, task.position),
+        moved=moved or found.foreign,
+    )
+
+
+def _as_told(totals: Any, told: Any) -> dict[str, Any] | None:
+    """Totals by name, with as many rows as they were told to be, not as many as can be read."""
+    if totals is None or told is None:
+        return None
+    found: dict[str, Any] = msgspec.to_builtins(totals) | {"keys": told.keys}
+    return found
 
 
 def published_totals(task: Task) -> Latest:

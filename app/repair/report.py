@@ -1,11 +1,11 @@
-"""What would change, or has changed: for people and for scripts."""
+"""What would change, in the conditional, or has changed, in the past: for people and for scripts."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from app.history.shown import text
-from app.repair.found import Found
 from app.repair.partition import Repaired
+from app.repair.plan import Plan
 from tables.domain import Domain
 from tables.printable import printable
 
@@ -20,7 +20,8 @@ def as_json(repaired: Repaired) -> dict[str, Any]:
         "executed": repaired.executed and not plan.empty,
         "position": plan.position,
         "records": None if repaired.made is None else repaired.made.records,
-        "rows": {"before": plan.rows[0], "after": plan.rows[1]},
+        "offset": {"before": plan.offsets[0], "after": plan.offsets[1]},
+        "rows": {"before": _rows_before(plan), "by_totals": plan.told_rows, "after": plan.rows[1]},
         "totals": {name: {"before": before, "after": after} for name, before, after in _changed_totals(repaired)},
         "differing": plan.differing,
         "first": None if plan.first is None else plan.first.as_json(),
@@ -36,36 +37,86 @@ def as_json(repaired: Repaired) -> dict[str, Any]:
 
 def lines(domain: Domain, repaired: Repaired) -> Iterator[str]:
     """One partition, for people."""
-    plan = repaired.plan
+    plan, done = repaired.plan, repaired.executed
     where = f"{domain.name}[{repaired.number}]"
     if plan.empty:
-        yield f"{where}: nothing to change; {plan.rows[0]:,} rows, as of source offset {plan.position:,}"
+        nothing = "nothing had to change" if done else "nothing would change"
+        yield f"{where}: {nothing}; {_number(plan.rows[0], 'row')}, as of source offset {plan.position:,}"
         return
-    yield (f"{where}: {plan.rows[0]:,} rows before, {plan.rows[1]:,} after; goes on at source offset {plan.position:,}")
-    yield from _problems(repaired.found)
+    way = "emptied" if repaired.made is None else "made anew from its events"
+    yield f"{where}: {'' if done else 'would be '}{way}; {_rows(plan, 'could' if done else 'can')}"
+    yield from _source(repaired)
+    yield from _problems(repaired)
+    written, deleted = ("written", "deleted") if done else ("would be written", "would be deleted")
     for role in plan.records:
         if plan.records[role]:
-            yield f"  {role}: {plan.written(role):,} records to write, {plan.buried(role):,} keys to delete"
+            records, keys = _number(plan.written(role), "record"), _number(plan.buried(role), "key")
+            yield f"  {role}: {records} {written}, {keys} {deleted}"
     if plan.others:
-        yield f"  {len(plan.others):,} dead letters and alerts that nobody has written yet"
+        nobody = f"that nobody {'had' if done else 'has'} written yet: {written}"
+        yield f"  {_number(len(plan.others), 'dead letter or alert', 'dead letters and alerts')} {nobody}"
     for name, before, after in _changed_totals(repaired):
-        yield f"  totals: {name} {printable(str(before))} before, {printable(str(after))} after"
+        known = "unknown" if plan.totals[0] is None else printable(str(before))
+        yield f"  totals: {name} {known} before, {printable(str(after))} after"
     if plan.first is not None:
-        yield f"  {plan.differing:,} cells differ. The first:"
+        verb = "differed" if done else "differs" if plan.differing == 1 else "differ"
+        yield f"  {_number(plan.differing, 'cell')} {verb}. The first:"
         yield from (f"    {line}" for line in plan.first.as_lines(domain.entity_name))
 
 
-def _problems(found: Found) -> Iterator[str]:
+def _number(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _rows_before(plan: Plan) -> int | None:
+    """How many could be read; None where that is none, and nobody knows whether there were any."""
+    return None if plan.told_rows is None and not plan.rows[0] else plan.rows[0]
+
+
+def _rows(plan: Plan, can: str) -> str:
+    read, after = plan.rows
+    if plan.told_rows is None:
+        before = f"{_number(read, 'row') if read else 'unknown how many rows'} before (its totals are unknown)"
+    elif plan.told_rows != read:
+        before = f"{_number(plan.told_rows, 'row')} before by its totals, of which {read:,} {can} be read"
+        if plan.told_rows < read:
+            before = f"{_number(read, 'row')} before, {plan.told_rows:,} by its totals"
+    else:
+        before = f"{_number(read, 'row')} before"
+    return f"{before}, {after:,} after"
+
+
+def _source(repaired: Repaired) -> Iterator[str]:
+    """Where a worker goes on, and what is noted of the source: it may be all that changes."""
+    plan, done = repaired.plan, repaired.executed
+    before, after = plan.offsets
+    goes_on = f"a worker {'goes' if done else 'would go'} on at source offset {after:,}"
+    if before == after:
+        yield f"  {goes_on}, where the group's offset {'was' if done else 'is'}"
+    else:
+        yield f"  {goes_on}; the group's offset: {'none' if before is None else f'{before:,}'} before, {after:,} after"
+    if repaired.found.foreign:
+        noted = "is noted now" if done else "would be noted"
+        yield f"  the source is another topic than the one that the rows came from; that {noted}"
+    if not (plan.others or any(plan.records.values())):
+        yield f"  every row {'stays' if done else 'would stay'} as it {'was' if done else 'is'}"
+
+
+def _problems(repaired: Repaired) -> Iterator[str]:
+    found = repaired.found
+    cannot = "could not be used" if repaired.executed else "cannot be used"
     for problem in found.problems[:SHOWN_PROBLEMS]:
         offset = found.offsets.get(problem.key)
         at = "" if offset is None else f"offset {offset}: "
-        yield f"  {at}key {printable(str(text(problem.key)))}: {printable(problem.reason)}"
+        yield f"  {cannot}: {at}key {printable(str(text(problem.key)))}: {printable(problem.reason)}"
     if len(found.problems) > SHOWN_PROBLEMS:
         yield f"  and {len(found.problems) - SHOWN_PROBLEMS:,} more of that kind"
 
 
 def _changed_totals(repaired: Repaired) -> Iterator[tuple[str, Any, Any]]:
-    before, after = repaired.plan.totals
+    """Name, before, after; all of them where nobody knows what was before."""
+    told, after = repaired.plan.totals
+    before = told or {}
     for name in after:
-        if before.get(name) != after[name]:
+        if told is None or before.get(name) != after[name]:
             yield name, before.get(name), after[name]

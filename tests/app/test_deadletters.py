@@ -117,7 +117,8 @@ def test_letters_are_listed_shown_mended_and_resent_and_each_counts_once(
     _look(garbage)
 
     dry = run("resend", "players", "--outcome", "invalid", "--with", MEND)
-    assert (dry.exit_code, f"{text} would be resent" in dry.stdout) == (1, True)
+    passed = f"{text} would be resent {installation.prefix}players-events/{home}, and count: its row has counted"
+    assert (dry.exit_code, passed in dry.stdout) == (1, True)
     assert f"{garbage} refused: --with" in dry.stdout
     assert "nothing was sent: --execute does it" in dry.stderr
 
@@ -125,6 +126,8 @@ def test_letters_are_listed_shown_mended_and_resent_and_each_counts_once(
     assert run("resend", "players", text, "--with", MEND, "--execute", "--wait").stdout == f"{text} folded\n"
     again = run("resend", "players", text, "--with", MEND, "--execute", "--wait")
     assert (again.exit_code, again.stdout) == (0, f"{text} already folded\n")
+    dry = run("resend", "players", text, "--with", MEND, "--unchecked")
+    assert (dry.exit_code, "and change nothing (DUPLICATE)" in dry.stdout) == (0, True)
     twice = run("resend", "players", text, "--with", MEND, "--execute", "--wait", "--unchecked")
     assert (twice.exit_code, twice.stdout) == (0, f"{text} folded\n")
     assert outcomes(installation) == {"applied": 3, "duplicate": 1, "late": 0, "invalid": 2, "misrouted": 2}
@@ -198,6 +201,20 @@ def test_what_is_not_there_and_what_was_asked_wrongly_is_said() -> None:
         ("show", "players", "0/1", "--raw", "--json"),
     ):  # fmt: skip
         assert run(*wrong).exit_code == 2, wrong
+
+
+@pytest.mark.parametrize("command", [("list", "players"), ("show", "players", "0/0"), ("resend", "players", "--all")])
+def test_every_command_has_the_exit_codes_that_its_help_names(
+    command: tuple[str, ...], loaded: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2 for topics that are missing, 3 for a Kafka that does not answer."""
+    settings = loaded()
+    missing = run(*command)
+    assert (missing.exit_code, f"{settings.prefix}players-events" in missing.stderr) == (2, True)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{free_port()}")
+    assert run(*command).exit_code == 3
+    said = " ".join(run(command[0], "--help").stdout.split())
+    assert "2: wrong usage or configuration; 3: no Kafka answers." in said
 
 
 def test_a_letter_that_no_source_takes_is_refused_and_the_others_are_sent(installation: Settings) -> None:

@@ -18,6 +18,7 @@ from app.deadletters.letter import Letter, letter_of
 from app.deadletters.mending import Mending, MendingError
 from app.deadletters.resending import ALREADY, REFUSED, WOULD, Resender, Resent
 from app.deadletters.standing import Standing
+from app.deadletters.summary import Summary
 from app.deadletters.trial import Trial
 from app.deadletters.wanted import IdType, TimeType, Wanted
 from app.partitions import partitioner
@@ -59,7 +60,7 @@ def looked(
             yield one
 
     async def looking() -> list[Resent]:
-        return [resent async for resent in resender.look(given())]
+        return [one.resent async for one in resender.prepared(given())]
 
     return asyncio.run(looking())
 
@@ -192,7 +193,7 @@ def test_nothing_of_a_letter_reaches_a_terminal_as_it_is(capsys: pytest.CaptureF
     shown.print_table([shown.line(hostile, "open")])
     assert capsys.readouterr().out.count("\n") == 2
     shown.print_whole(shown.whole(hostile, "open"))
-    summary = shown.Summary()
+    summary = Summary()
     summary.add(hostile, "open")
     summary.print()
     said = capsys.readouterr().out
@@ -221,14 +222,24 @@ def test_a_letter_without_a_value_says_so(
 
 def test_a_summary_counts_reasons_whatever_numbers_are_in_them() -> None:
     """One producer's error is one line, though every letter has its own byte."""
-    summary = shown.Summary()
+    summary = Summary()
     for number in range(3):
-        summary.add(letter(reason=f"malformed (byte {number})"), "again as 0/7")
+        summary.add(letter(reason=f"malformed (byte {number})", place=Place("t", 0, number)), "again as 0/7")
     summary.add(letter(reason="malformed (byte 9)"), "open")
     assert summary.as_json() == [
-        {"outcome": "INVALID", "state": "again", "reason": "malformed (byte N)", "letters": 3},
-        {"outcome": "INVALID", "state": "open", "reason": "malformed (byte N)", "letters": 1},
+        {"outcome": "INVALID", "state": "again", "reason": "malformed (byte N)", "letters": 3, "records": 3},
+        {"outcome": "INVALID", "state": "open", "reason": "malformed (byte N)", "letters": 1, "records": 1},
     ]
+
+
+def test_a_summary_counts_a_record_once_whose_letter_was_written_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """As a worker does after a reset; another record at the same offset, of a topic created anew, is another one."""
+    summary = Summary()
+    for offset, value in ((3, b"{"), (4, b"{"), (5, b"["), (6, b"{")):
+        summary.add(letter(value=value)._replace(offset=offset), "open")
+    assert [(line["letters"], line["records"]) for line in summary.as_json()] == [(2, 4)]
+    summary.print()
+    assert capsys.readouterr().out.startswith("        2  INVALID    open       Input data was truncated  (4 records:")
 
 
 # -- mending -----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from click.testing import CliRunner, Result
 
 from app import topology
+from app.broker.ready import free_port
 from app.commands import main
 from app.engine.producer import PartitionProducer
 from app.repair.partition import repairing
@@ -28,7 +29,8 @@ from app.verify.partition import partition_of
 from tables.domain import Domain
 from tables.players import PLAYERS
 from tables.tutors import TUTORS
-from tests.app.folded import Held, folded, held, silent, write
+from tests.app.folded import Held, commit_offset, folded, held, silent, write
+from tests.chaos.checker import committed_offsets
 
 
 def run(*arguments: str) -> Result:
@@ -72,6 +74,9 @@ def test_a_tool_that_dies_on_the_way_leaves_the_old_table(settings: Settings) ->
         died = subprocess.run(command, env=environment, capture_output=True, check=False)
         assert died.returncode == -signal.SIGKILL, died
         assert held(settings, PLAYERS) == wrong
+    dry = run("replay", "players")
+    assert (dry.exit_code, "1 key would be deleted" in dry.stdout) == (0, True)
+    assert dry.stderr == "nothing has been changed: with --execute it would be\n"
     said = replay("--execute")
     assert (said["executed"], said["differing"]) == (True, 1)
     assert said["problems"][0]["key"] == "\\xff\\xfe"
@@ -211,6 +216,20 @@ def test_a_replay_may_stop_early_and_a_worker_folds_the_rest(settings: Settings)
     assert replay("--to", "end")["position"] == 50
 
 
+def test_an_offset_that_somebody_has_moved_is_shown_and_moved_back(settings: Settings) -> None:
+    """It is all that changes: what a dry run would do, and then what was done."""
+    folded(settings, PLAYERS)
+    right = held(settings, PLAYERS)
+    source = TopicPartition(topic_name(settings, PLAYERS, "events"), 0)
+    commit_offset(settings, source, 20)
+    dry, done = run("replay", "players"), run("replay", "players", "--execute")
+    assert "  a worker would go on at source offset 200; the group's offset: 20 before, 200 after\n" in dry.stdout
+    assert "  a worker goes on at source offset 200; the group's offset: 20 before, 200 after\n" in done.stdout
+    assert ("would" in done.output, "will" in done.output) == (False, False)
+    assert asyncio.run(committed_offsets(settings))[source] == 200
+    assert held(settings, PLAYERS) == right
+
+
 def test_a_record_without_a_key_is_removed_with_all_before_it(settings: Settings) -> None:
     """No tombstone deletes it. The topic's settings are afterwards what they were."""
     folded(settings, TUTORS)
@@ -266,3 +285,13 @@ def test_wrong_usage_is_explained(arguments: tuple[str, ...], said: str) -> None
     result = run("replay", "players", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("command", ["replay", "reset"])
+def test_what_is_not_there_has_an_exit_code(command: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the help says: 2 for topics that are missing, 3 for a Kafka that does not answer."""
+    missing = run(command, "players")
+    assert (missing.exit_code, f"{settings.prefix}players-events" in missing.stderr) == (2, True)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{free_port()}")
+    assert run(command, "players").exit_code == 3
+    assert "2: wrong usage or configuration; 3:" in " ".join(run(command, "--help").stdout.split())

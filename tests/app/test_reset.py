@@ -11,11 +11,12 @@ from click.testing import CliRunner, Result
 
 from app.broker.ready import free_port
 from app.commands import main
+from app.repair.partition import repairing
 from app.settings import Settings
 from app.topology import topic_name
 from tables.assessments import ASSESSMENTS
 from tables.domain import Domain
-from tests.app.folded import folded, held, write
+from tests.app.folded import fold, folded, held, silent, write
 from tests.chaos.checker import committed_offsets
 from tests.chaos.process import Worker, wait_for, workers
 
@@ -42,13 +43,15 @@ def test_a_worker_folds_anew_after_a_reset_and_a_running_one_is_not_disturbed(
 ) -> None:
     """Garbage, rows, snapshots, totals and the ring are gone at once; then all but the garbage is as it was."""
     folded(settings, ASSESSMENTS)
+    write(settings, topic_name(settings, ASSESSMENTS, "events"), [(b"nobody", b"garbage")] * 2)
+    fold_again(settings)
     right = held(settings, ASSESSMENTS)
     garbage = [(b"\xff\xfe", b"garbage"), (b'["ghost"]', b"\x01\x90")]
     for role in ("changelog", "stats", "totals", "snapshots"):
         write(settings, topic_name(settings, ASSESSMENTS, role), garbage)
     wrong = held(settings, ASSESSMENTS)
     shown = run("reset", "assessments")
-    assert (shown.exit_code, shown.stderr.endswith("with --execute it will be\n")) == (0, True)
+    assert (shown.exit_code, shown.stderr.endswith("with --execute it would be\n")) == (0, True)
     assert held(settings, ASSESSMENTS) == wrong
 
     done = json.loads(run("reset", "assessments", "--execute", "--json").stdout)["partitions"][0]
@@ -66,6 +69,18 @@ def test_a_worker_folds_anew_after_a_reset_and_a_running_one_is_not_disturbed(
         wait_for(lambda: keys(held(settings, ASSESSMENTS)) == keys(right), 20)
         running[0].stop()
     assert next(iter(held(settings, ASSESSMENTS)["snapshots"].values())) == next(iter(right["snapshots"].values()))
+    letters = json.loads(run("deadletters", "list", "assessments", "--summary", "--json").stdout)
+    assert (letters["letters"], letters["records"]) == (2, 4)  # the worker has written them once more
+
+
+def fold_again(settings: Settings) -> None:
+    """What has come since."""
+
+    async def folding() -> None:
+        async with repairing(settings, ASSESSMENTS, silent, execute=True) as repair:
+            await fold(repair, 0)
+
+    asyncio.run(folding())
 
 
 def keys(topics: dict[str, dict[TopicPartition, dict[bytes | None, bytes]]]) -> dict[str, set[bytes | None]]:

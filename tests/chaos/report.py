@@ -78,12 +78,16 @@ def _commit() -> str:
     return "unknown"
 
 
+def size_of(size: Size) -> str:
+    """How much a form of a scenario does, in words."""
+    amount = f"{size.events:,} events at a time for each of {', '.join(size.domains)}; turns: {size.faults}"
+    return f"{amount}; for {size.seconds:.0f} s" if size.seconds > TIMED_SECONDS else amount
+
+
 def _section(runs: list[Line]) -> list[str]:
     fault, size = runs[0].fault, runs[0].size
-    amount = f"{size.events:,} events at a time for each of {', '.join(size.domains)}; turns: {size.faults}"
-    if size.seconds > TIMED_SECONDS:
-        amount += f"; for {size.seconds:.0f} s"
-    said = [f"## {fault.row} {fault.name}", "", f"{fault.what[0].upper()}{fault.what[1:]}.", "", f"Size: {amount}.", ""]
+    what = f"{fault.what[0].upper()}{fault.what[1:]}"
+    said = [f"## {fault.row} {fault.name}", "", f"{what}.", "", f"Size: {size_of(size)}.", ""]
     if fault.checked:
         said += [f"Checked beside the invariants: {fault.checked}.", ""]
     said += ["| seed | seconds | records | rows | cells | snapshots | dead letters | views | refused | further |"]

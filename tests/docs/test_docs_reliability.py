@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.chaos.catalogue import FAULTS
+from tests.chaos.report import size_of
 from tests.docs.pages import ROOT
 
 TEXT = (ROOT / "docs" / "reliability.md").read_text()
@@ -35,3 +36,15 @@ def test_the_matrix_has_all_of_its_rows() -> None:
     """Sixteen; and scenarios have names of their own."""
     assert {fault.row for fault in FAULTS} == set(range(1, 17))
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+
+
+def test_the_published_report_is_of_the_whole_matrix_in_its_full_form() -> None:
+    """Three rounds of every scenario, of the sizes that they have now: whoever changes them runs the matrix again."""
+    report = (ROOT / "docs" / "fault-matrix.md").read_text()
+    assert "full forms" in report
+    sections = {text.split()[1]: text for text in re.split(r"^## ", report, flags=re.MULTILINE)[1:]}
+    assert set(sections) == {fault.name for fault in FAULTS}
+    for fault in FAULTS:
+        seeds = re.findall(r"^\| (\d+) \| \d+ \|", sections[fault.name], re.MULTILINE)
+        assert len(set(seeds)) >= 3
+        assert f"Size: {size_of(fault.full)}." in sections[fault.name]

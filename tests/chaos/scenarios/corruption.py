@@ -219,7 +219,7 @@ def _overtaken(run: Run) -> list[Raw]:
     wanted = f"{missing} records, from offset {position} on, were deleted before they could be folded"
     if wanted not in worker.said():
         raise RuntimeError(f"the worker did not say {wanted!r}:\n{worker.said()[-3000:]}")
-    run.note("deleted before it was folded", f"{missing} records, named by worker and doctor")
+    run.note("deleted before it was folded", f"{missing:,} records, named by worker and doctor")
     return [record for record in records if record.partition == 0 and record.offset < position]
 
 
