@@ -7,8 +7,8 @@ restored.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
@@ -17,6 +17,7 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     IllegalOperation,
     KafkaError,
+    NodeNotReadyError,
     ProducerFenced,
     TopicAuthorizationFailedError,
 )
@@ -40,38 +41,30 @@ class UnansweredRequestError(ProducerFenced):
     """
 
 
-class Strict:
-    """Makes no answer fatal in one of aiokafka's handlers; an answer that says "not now" is repeated as before."""
+async def ask_once(handler: EndTxnHandler | TxnOffsetCommitHandler, node_id: int, deadline: float) -> None:
+    """Ask as aiokafka's `BaseHandler.do`, except that no answer is fatal, and "not now" is taken until a deadline.
 
-    _sender: Any
-    group: Any
-    create_request: Callable[[], Any]
-    handle_response: Callable[[Any], float | None]
-    said: ClassVar[str]
+    After "not now" the sender asks again by itself.
 
-    async def do(self, node_id: int) -> bool:
-        """Send the request once; True if it is done, False to try again after an answer that allows it."""
-        try:
-            answer = await self._sender.client.send(node_id, self.create_request(), group=self.group)
-        except KafkaError as error:
-            raise UnansweredRequestError(f"{self.said} was not answered: {error!r}") from error
-        backoff = self.handle_response(answer)
-        if backoff is None:
-            return True
-        await asyncio.sleep(backoff)
-        return False
-
-
-class StrictEndTxnHandler(Strict, EndTxnHandler):
-    """Whether the transaction was committed, nobody knows without an answer."""
-
-    said = "EndTxn"
-
-
-class StrictTxnOffsetCommitHandler(Strict, TxnOffsetCommitHandler):
-    """Whether the offset is part of the transaction, likewise."""
-
-    said = "TxnOffsetCommit"
+    Raises:
+        UnansweredRequestError: nobody knows whether the broker has done it, or it has not within the transaction's
+            time.
+    """
+    request = handler.create_request()
+    name = type(request).__name__.partition("Request")[0]
+    try:
+        answer = await handler._sender.client.send(node_id, request, group=handler.group)  # noqa: SLF001
+    except NodeNotReadyError as error:  # nothing was sent, so nothing can come late: another coordinator may do it
+        backoff, why = handler.handle_error(), repr(error)
+    except KafkaError as error:
+        raise UnansweredRequestError(f"{name} was not answered: {error!r}") from error
+    else:
+        backoff, why = handler.handle_response(answer), repr(answer)
+    if backoff is None:
+        return
+    if time.monotonic() > deadline:
+        raise UnansweredRequestError(f"{name} was put off until the transaction's time was over: {why}")
+    await asyncio.sleep(backoff)
 
 
 class PatientProduceHandler(SendProduceReqHandler):
@@ -144,21 +137,21 @@ class PartitionProducer:
         pace(self._producer.client)
         self._timeout_seconds = timeout_seconds
         self._deadline = 0.0
-        # See Strict and PatientProduceHandler; test_engine_insides.py watches the originals.
+        # See ask_once and PatientProduceHandler; test_engine_insides.py watches the originals.
         sender = self._producer._sender  # noqa: SLF001
         sender._do_txn_commit = self._end_transaction  # noqa: SLF001
         sender._do_txn_offset_commit = self._commit_offsets  # noqa: SLF001
         sender._send_produce_req = self._send_produce  # noqa: SLF001
 
     async def _end_transaction(self, result: Any) -> None:
-        # aiokafka's Sender._do_txn_commit with the strict handler in the place of its own.
+        # aiokafka's Sender._do_txn_commit, except that its handler asks once.
         sender, manager = self._producer._sender, self._producer._txn_manager  # noqa: SLF001
         await sender._message_accumulator.flush_for_commit()  # noqa: SLF001
         if manager.is_empty_transaction():
             manager.complete_transaction()
             return
         node_id = await sender._find_coordinator(CoordinationType.TRANSACTION, manager.transactional_id)  # noqa: SLF001
-        await StrictEndTxnHandler(sender, result).do(node_id)
+        await ask_once(EndTxnHandler(sender, result), node_id, self._deadline)
 
     async def _commit_offsets(self, offsets: Any, group: str) -> None:
         # aiokafka's Sender._do_txn_offset_commit, likewise; there are always offsets.
@@ -168,7 +161,7 @@ class PartitionProducer:
         except GroupAuthorizationFailedError as error:
             manager.error_transaction(error)
             return
-        await StrictTxnOffsetCommitHandler(sender, offsets, group).do(node_id)
+        await ask_once(TxnOffsetCommitHandler(sender, offsets, group), node_id, self._deadline)
 
     async def _send_produce(self, node_id: int, batches: Any) -> None:
         # aiokafka's Sender._send_produce_req with the patient handler in the place of its own.

@@ -24,9 +24,9 @@ from mode.threads import ServiceThread
 
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     # what, its fingerprint, why the engine cares
-    (sender.Sender._do_txn_commit, "0cac7a195554", "PartitionProducer._end_transaction is this with a strict handler"),
+    (sender.Sender._do_txn_commit, "0cac7a195554", "PartitionProducer._end_transaction is this, asking once"),
     (sender.Sender._do_txn_offset_commit, "46a79ac5e9c8", "PartitionProducer._commit_offsets is this, likewise"),
-    (sender.BaseHandler.do, "c111d69da2f3", "Strict.do replaces it: no answer is fatal"),
+    (sender.BaseHandler.do, "c111d69da2f3", "ask_once is this: no answer is fatal"),
     (sender.EndTxnHandler, "9581a915c2d5", "its create_request and handle_response are used as they are"),
     (sender.TxnOffsetCommitHandler, "a1cb6cc9cdf0", "likewise"),
     (

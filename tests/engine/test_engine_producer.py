@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import InvalidProducerEpoch, NotEnoughReplicasError, ProducerFenced, RequestTimedOutError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    NodeNotReadyError,
+    NotEnoughReplicasError,
+    ProducerFenced,
+    RequestTimedOutError,
+)
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 
@@ -159,6 +165,42 @@ async def test_an_offset_that_arrives_late_does_not_get_into_a_later_transaction
     await admin.close()
     await producer.release()
     await heir.release()
+
+
+async def test_an_offset_that_could_not_be_sent_is_sent_to_the_next_coordinator(kafka: str, topic: str) -> None:
+    """A group's coordinator that is restarted is no reason to restore all partitions of all workers."""
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    client, refused = producer._producer.client, list[int]()
+    send = client.send
+
+    async def away(node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, TxnOffsetCommitRequest) and not refused:
+            refused.append(node)
+            raise NodeNotReadyError
+        return await send(node, request, **options)
+
+    await producer.begin()
+    await producer.add_offset(topic, 100, f"{topic}-group")
+    await producer.commit()
+    client.send = away
+    await producer.begin()
+    await producer.add_offset(topic, 200, f"{topic}-group")
+    await producer.commit()
+    assert refused
+    await producer.release()
+
+
+async def test_an_offset_that_is_put_off_for_longer_than_a_transaction_lasts_ends_the_producer(
+    kafka: str, topic: str
+) -> None:
+    """Such as for a source that the broker does not know any more: else the commit would wait for ever."""
+    producer = producer_of(kafka, topic, 2)
+    await producer.fence()
+    await producer.begin()
+    with pytest.raises(UnansweredRequestError, match=r"TxnOffsetCommit was put off until .*error_code=3"):
+        await producer.add_offset(f"no-{topic}", 100, f"{topic}-group")
+    await producer.release()
 
 
 def lacks_replicas(producer: PartitionProducer, topic: str, seconds: float) -> list[float]:
