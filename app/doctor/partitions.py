@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from app.clock import now_ms
 from app.doctor.finding import ERROR, NOTE, WARNING, Finding, several
 from app.doctor.installation import Installation
-from app.engine.changelog import SKIPPED
+from app.engine.changelog import SKIPPED, first_unread
 from app.engine.topic_ids import topic_ids
 from app.history.shown import text
 from app.repair.found import CHANGELOG, Found, find
@@ -127,11 +127,12 @@ def _offsets(case: Case) -> Iterator[Finding]:
     if any(problem.key is not None and problem.key.startswith(b"[null]") for problem in found.problems):
         return  # the position is not known
     yield from _group_offset(case, position)
-    if position < found.beginning and position:
+    first = first_unread(found.task)
+    if first < found.beginning and (position or found.committed is not None):
         yield _of_source(
             case,
             WARNING,
-            f"{found.beginning - position:,} offsets, from {position} on, were deleted before they were folded",
+            f"{found.beginning - first:,} offsets, from {first} on, were deleted before they were folded",
             "a worker goes on with the first record that is left; the others are in no number",
             "nothing brings them back: lengthen TIDEMARK_EVENTS_RETENTION_DAYS, or run workers more often",
         )

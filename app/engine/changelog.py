@@ -30,6 +30,7 @@ POLL_SECONDS = 0.1
 # Numbers that a partition notes of its source.
 SOURCE = "source_topic"  # made of the topic's id
 SKIPPED = "skipped"  # offsets that retention had deleted before they were folded, ever
+READ_TO = "read_to"  # the offset up to which nothing but commit markers follows the last record that was folded
 
 
 async def stable_end(owned: "Owned", topic: str) -> int:
@@ -180,22 +181,30 @@ async def check_position(owned: "Owned", task: Task, offset: int | None) -> None
             f"the rows anew from the events with `tidemark replay {domain} --partition {owned.partition}`"
         )
     if position < beginning:
-        _go_on(owned, task, where, beginning)
+        _go_on(owned, task, where, beginning, is_new=offset is None and not position and not task.table.rows)
     if found:
         task.table.note(SOURCE, found)
 
 
-def _go_on(owned: "Owned", task: Task, where: str, beginning: int) -> None:
-    """Skip records that retention has deleted: they cannot be had back, and waiting mends nothing. Count them."""
-    settings, position = owned.engine.settings, task.position
-    deleted = f"{beginning - position} records, from offset {position} on, were deleted before they could be folded"
-    if position or task.table.rows:  # else the table is new, and what came before it was never its own
-        if settings.lost_events == "stop":
+def first_unread(task: Task) -> int:
+    """The offset below which every record of the source is folded; commit markers behind the last one are passed."""
+    return max(task.position, task.table.marks.get(READ_TO, 0))
+
+
+def _go_on(owned: "Owned", task: Task, where: str, beginning: int, *, is_new: bool) -> None:
+    """Begin where the source begins now. What retention has deleted unfolded cannot be had back: count it.
+
+    Of a new table, what came before it was never its own.
+    """
+    first = first_unread(task)
+    deleted = f"{beginning - first} offsets, from {first} on, were deleted before they could be folded"
+    if beginning > first and not is_new:
+        if owned.engine.settings.lost_events == "stop":
             raise PositionError(
-                f"{where}: {deleted} (TIDEMARK_LOST_EVENTS=stop); TIDEMARK_LOST_EVENTS=skip goes on at {beginning}, "
-                f"without them; `tidemark replay {owned.domain.name}` makes the rows anew from what is left"
+                f"{where}: {deleted}; TIDEMARK_LOST_EVENTS=skip instead of stop goes on at {beginning}, without them"
             )
-        task.table.note(SKIPPED, task.table.marks.get(SKIPPED, 0) + beginning - position)
-    log.error("%r: %s; going on at %d", owned, deleted, beginning)
+        task.table.note(SKIPPED, task.table.marks.get(SKIPPED, 0) + beginning - first)
+    if beginning > first:
+        log.error("%r: %s; going on at %d", owned, deleted, beginning)
     task.position = beginning
     task.table.totals_changed = True

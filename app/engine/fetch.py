@@ -170,21 +170,21 @@ class ParsedPartitionRecords(fetcher.PartitionRecords):
             KafkaError: the first batch cannot be read. What comes before such a batch is taken without it: it is
                 fetched again, from there.
         """
-        taken, more, spoiled = self._left, True, False
+        taken, more = self._left, True
         while more and len(taken) < number:
             try:
                 batch = next(self._records_iterator, None)
             except KafkaError:
                 if not taken:
                     raise
-                batch, spoiled = None, True
+                batch = None
             more = batch is not None
             if batch and taken:
                 taken.extend(batch)
             else:
                 taken = batch or taken
         self._left = taken[number:]
-        if more or spoiled:  # else aiokafka has set it to the last batch's end, which may lie beyond the last record
+        if more:  # else aiokafka has set it to the last batch's end, which may lie beyond the last record
             taken = taken[:number]
             self.next_fetch_offset = taken[-1].offset + 1
         return taken, more

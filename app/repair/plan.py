@@ -8,7 +8,7 @@ import msgspec
 
 from agents.emit import PUBLISHED_UNTIL, recents_body, stats_key, tops_body, totals_body
 from agents.task import Outgoing, Task
-from app.engine.changelog import SKIPPED, SOURCE
+from app.engine.changelog import READ_TO, SKIPPED, SOURCE
 from app.repair.found import CHANGELOG, TOTALS, Found, Latest
 from app.repair.rebuilt import Rebuilt, settled
 from app.verify.difference import Difference, differences, differing
@@ -139,7 +139,12 @@ def _carry_over(found: Found, task: Task, *, skipped: bool) -> None:
     marks, noted = task.table.marks, found.task.table.marks
     if found.source_id:
         marks[SOURCE] = found.source_id
-    for name in (PUBLISHED_UNTIL, *([SKIPPED] if skipped else [])):
+    kept = [PUBLISHED_UNTIL]
+    if skipped:
+        kept.append(SKIPPED)
+    if task.position >= found.task.position and not found.foreign:  # else there are records between it and the position
+        kept.append(READ_TO)
+    for name in kept:
         if name in noted:
             marks[name] = noted[name]
 

@@ -7,15 +7,15 @@ import msgspec
 import orjson
 
 from agents.emit import PUBLISHED_UNTIL, RING
-from app.engine.changelog import SKIPPED, SOURCE
+from app.engine.changelog import READ_TO, SKIPPED, SOURCE
 from app.history.shown import cell, text
 from tables.domain import Domain
 from tables.printable import printable
 from tables.table import TOTALS_KEY, cell_key
 
 # Numbers of the partition's own that do not follow from events: when something was
-# published, a setting, which topic the source is and what was deleted of it.
-ASIDE = {cell_key(None, (name,)) for name in (RING, PUBLISHED_UNTIL, SOURCE, SKIPPED)}
+# published, a setting, which topic the source is, what was deleted of it, where its markers end.
+ASIDE = {cell_key(None, (name,)) for name in (RING, PUBLISHED_UNTIL, SOURCE, SKIPPED, READ_TO)}
 
 
 @dataclass(frozen=True)

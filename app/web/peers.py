@@ -7,6 +7,8 @@ ever. Workers share one token. Their addresses come from the group's assignment:
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
@@ -24,6 +26,7 @@ T = TypeVar("T")
 
 FORWARDED = "x-tidemark-forwarded"
 SECONDS = 2.0  # for an answer: a view takes milliseconds, so whoever needs longer is not well
+SILENT_SECONDS = 60.0  # between two lines about a worker that does not answer: a page asks every second
 SCAN_SECONDS = 20.0  # for one that takes going through all rows, which is done beside the folding
 PASSED_ON = ("Accept-Encoding", "If-None-Match")
 RELAYED = ("Cache-Control", "Content-Encoding", "Content-Type", "ETag", "Retry-After", "Vary")
@@ -35,7 +38,7 @@ class Peers:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._session: ClientSession | None = None
-        self._silent: set[str] = set()  # workers that did not answer when they were last asked
+        self._told_at: dict[str, float] = {}  # by address, when it was last said that a worker does not answer
 
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
         """Keep one session of connections while the application runs."""
@@ -104,20 +107,15 @@ class Peers:
         except (ClientError, TimeoutError) as error:
             self._missed(url, error)
             raise
-        self._heard(url)
         return answer.status, relayed, body
 
     def _missed(self, url: str, error: Exception) -> None:
-        """Say once that a worker does not answer, not for each question."""
-        if url not in self._silent:
+        """Say that a worker does not answer, once in a while and not for each question."""
+        now = time.monotonic()
+        if now - self._told_at.get(url, -math.inf) > SILENT_SECONDS:
             log.warning("%s does not answer: %s", url, str(error) or type(error).__name__)
-            self._silent &= {*self._worker.others()}  # whoever has left the group is not waited for
-            self._silent.add(url)
-
-    def _heard(self, url: str) -> None:
-        if url in self._silent:
-            log.info("%s answers again", url)
-            self._silent.discard(url)
+            self._told_at = {other: at for other, at in self._told_at.items() if now - at < SILENT_SECONDS}
+            self._told_at[url] = now
 
 
 def is_forwarded(request: web.Request) -> bool:

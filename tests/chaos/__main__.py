@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.broker import bootstrap
 from tests.chaos.catalogue import FAULTS, Fault
-from tests.chaos.report import Line, write
+from tests.chaos.report import Line, Report
 from tests.chaos.run import running
 
 EPILOG = "rows:\n" + "\n".join(f"  {fault.row:2} {fault.name:13} {fault.what}" for fault in FAULTS)
@@ -32,17 +32,17 @@ def main() -> int:
     asked = parser.parse_args()
     faults = [fault for name in asked.row for fault in names[name]] or list(FAULTS)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what is tested
-    lines = []
+    report = Report(asked.report, full=asked.full)
     with bootstrap() as servers, tempfile.TemporaryDirectory() as temporary:
         folder = asked.logs or Path(temporary)
         for seed in asked.seed or [random.randrange(1_000_000)]:
             for fault in faults:
                 line = _run(fault, servers, folder, seed, full=asked.full)
                 if line is None:
+                    report.write(f"{fault.name} with seed {seed}")
                     return 1
-                lines.append(line)
-            if asked.report:  # after each round: what was exact stays known
-                write(asked.report, lines, full=asked.full)
+                report.lines.append(line)
+            report.write()  # after each round: what was exact stays known
     return 0
 
 

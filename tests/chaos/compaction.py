@@ -6,6 +6,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.settings import Settings
+from app.topology import TOPICS_OWN
 
 
 def eager(roll_ms: int) -> dict[str, str]:
@@ -19,10 +20,24 @@ def eager(roll_ms: int) -> dict[str, str]:
 
 
 async def alter(settings: Settings, policy: Mapping[str, str], *topics: str) -> None:
-    """Give these topics another policy."""
+    """Give these topics another policy; what else was set for them stays.
+
+    Raises:
+        RuntimeError: the broker refuses.
+    """
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     admin = AIOKafkaAdminClient(**settings.kafka())
     await admin.start()
     try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(policy)) for topic in topics])
+        own = {
+            resource[3]: {entry[0]: entry[1] for entry in resource[4] if entry[3] == TOPICS_OWN}
+            for response in await admin.describe_configs(resources)
+            for resource in response.resources
+        }
+        changed = [ConfigResource(ConfigResourceType.TOPIC, topic, own[topic] | dict(policy)) for topic in topics]
+        for response in await admin.alter_configs(changed):
+            for code, message, _, name in response.resources:
+                if code:
+                    raise RuntimeError(f"topic {name} cannot be altered: {code} {message}")
     finally:
         await admin.close()

@@ -3,7 +3,6 @@
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -45,37 +44,62 @@ writes input before, between and during them."""
 TIMED_SECONDS = 60.0  # a size of fewer says how long one of many steps takes
 
 
-def write(path: Path, lines: Sequence[Line], *, full: bool) -> None:
-    """Write the report as Markdown."""
-    path.write_text("\n".join(_lines(lines, full=full)) + "\n")
+class Report:
+    """The report of a run, as it grows.
 
+    Args:
+        path: of the Markdown file; None for none.
+        full: which forms.
 
-def _lines(lines: Sequence[Line], *, full: bool) -> list[str]:
-    seeds = ", ".join(str(seed) for seed in dict.fromkeys(line.seed for line in lines))
-    read = f"{sum(line.verdict.records for line in lines):,} records, {sum(line.verdict.cells for line in lines):,}"
-    said = [
-        *HEAD.splitlines(),
-        "",
-        f"- {datetime.now(UTC):%Y-%m-%d}, {'full' if full else 'short'} forms, seeds {seeds}: every run exact",
-        f"- {read} cells of changelogs, in {sum(line.seconds for line in lines) / 60:.0f} minutes",
-        f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka"))
-        + f"; commit {_commit()}",
-        f"- {platform.system()} on {cpu_count()} cores of {platform.machine()}",
-        "",
-    ]
-    ordered = sorted(lines, key=lambda line: (line.fault.row, line.fault.name))
-    for _, group in groupby(ordered, key=lambda line: (line.fault.row, line.fault.name)):
-        said += _section(list(group))
-    return said
+    Attributes:
+        lines: what was exact so far.
+    """
+
+    def __init__(self, path: Path | None, *, full: bool) -> None:
+        self._path = path
+        self._forms = "full" if full else "short"
+        self._commit = _commit()
+        self.lines: list[Line] = []
+
+    def write(self, broken: str = "") -> None:
+        """Write the file; `broken` names the run that was not exact."""
+        if self._path is not None:
+            self._path.write_text("\n".join(self._text(broken)) + "\n")
+
+    def _text(self, broken: str) -> list[str]:
+        seeds = ", ".join(str(seed) for seed in dict.fromkeys(line.seed for line in self.lines))
+        records, cells = (sum(getattr(line.verdict, name) for line in self.lines) for name in ("records", "cells"))
+        minutes = sum(line.seconds for line in self.lines) / 60
+        commits = " to ".join(dict.fromkeys((self._commit, _commit())))  # workers run what is there when they start
+        said = [
+            *HEAD.splitlines(),
+            "",
+            f"- {datetime.now(UTC):%Y-%m-%d}, {self._forms} forms, seeds {seeds}: "
+            + (f"NOT EXACT: {broken}" if broken else "every run exact"),
+            f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
+            f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
+            + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka"))
+            + f"; commit {commits}",
+            f"- {platform.system()} on {cpu_count()} cores of {platform.machine()}",
+            "",
+        ]
+        ordered = sorted(self.lines, key=lambda line: (line.fault.row, line.fault.name))
+        for _, group in groupby(ordered, key=lambda line: (line.fault.row, line.fault.name)):
+            said += _section(list(group))
+        return said
 
 
 def _commit() -> str:
-    """The commit that was tested, with a mark where files have changed since; "unknown" without a repository."""
-    command = [shutil.which("git") or "git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    """The commit that is there, with a mark where files, other than the report, have changed since."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)docs/fault-matrix.md")
+    return (_git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    command = [shutil.which("git") or "git", "-C", str(Path(__file__).parent), *arguments]
     with suppress(OSError):
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
-    return "unknown"
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return ""
 
 
 def size_of(size: Size) -> str:

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from agents.driver import Driver
-from app.engine.changelog import SKIPPED, SOURCE, Last, check_position
+from app.engine.changelog import READ_TO, SKIPPED, SOURCE, Last, check_position
 from app.engine.errors import PositionError
 from app.engine.topic_ids import topic_ids
 from app.settings import Settings
@@ -105,9 +105,29 @@ def test_a_worker_may_stop_where_it_would_have_to_go_on_without_events() -> None
     fresh, driver = Driver(PLAYERS), folded(2)
     checked(fresh, Source(40, 50, 77), None, lost_events="stop")
     assert fresh.task.position == 40
-    with pytest.raises(PositionError, match=r"8 records, from offset 2 on, were deleted .*TIDEMARK_LOST_EVENTS=skip"):
+    with pytest.raises(PositionError, match=r"8 offsets, from 2 on, were deleted .*TIDEMARK_LOST_EVENTS=skip"):
         checked(driver, Source(10, 50, 77), 2, lost_events="stop")
     assert driver.task.position == 2
+
+
+def test_a_table_that_was_there_before_its_first_event_has_lost_that() -> None:
+    """A committed offset of 0 says that somebody was there when the source was empty."""
+    with pytest.raises(PositionError, match="7 offsets, from 0 on, were deleted"):
+        checked(Driver(PLAYERS), Source(7, 8, 77), 0, lost_events="stop")
+    driver = Driver(PLAYERS)
+    checked(driver, Source(7, 8, 77), 0)
+    assert (driver.task.position, driver.task.table.marks[SKIPPED]) == (7, 7)
+
+
+def test_deleted_commit_markers_are_no_loss() -> None:
+    """Retention that empties an idle partition takes the marker behind its last record, too."""
+    driver = folded(2)
+    driver.task.table.note(READ_TO, 3)
+    checked(driver, Source(3, 3, 77), 2, lost_events="stop")
+    assert (driver.task.position, driver.task.table.marks.get(SKIPPED)) == (3, None)
+    driver.commit()
+    checked(driver, Source(5, 9, 77), 3)
+    assert (driver.task.position, driver.task.table.marks[SKIPPED]) == (5, 2)
 
 
 def test_an_offset_that_does_not_fit_is_refused_with_both_ways_out() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from agents.task import Task
+from app.engine.changelog import READ_TO
 from app.engine.engine import Engine, NotLiveError, NotOwnedError
 from app.engine.errors import LostSliceError, PositionError
 from app.engine.orders.commit import commit, look_at_source
@@ -186,6 +187,36 @@ async def test_records_that_were_deleted_before_a_live_worker_came_to_them_are_n
     else:
         await look_at_source(owned, owned.task)
         assert owned.gap_at is None
+
+
+async def test_markers_behind_the_last_record_are_noted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the next commit, which there is for their sake; when retention has taken them they are no loss."""
+    owned = engine.owned[SOURCE, 0]
+    monkeypatch.setattr(engine, "offsets", Ends(0))
+    fold(owned, 0, 0, 1)
+    owned.handed_over, owned.fetched_to = 2, 3
+    assert owned.task is not None
+    await look_at_source(owned, owned.task)
+    assert owned.task.table.marks[READ_TO] == 3
+    assert owned.task.table.totals_changed
+    monkeypatch.setattr(engine, "offsets", Ends(3))
+    fold(owned, 2, 3)
+    await look_at_source(owned, owned.task)
+    assert owned.gap_at is None
+
+
+async def test_a_consumer_that_goes_on_at_the_beginning_is_not_taken_for_one_that_has_passed_markers(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client moves its position without a word when that is gone."""
+    owned = engine.owned[SOURCE, 0]
+    monkeypatch.setattr(engine, "offsets", Ends(100))
+    fold(owned, 0, 0, 1)
+    owned.handed_over, owned.fetched_to = 2, 100
+    assert owned.task is not None
+    with pytest.raises(LostSliceError, match="offsets 2 to 100"):
+        await look_at_source(owned, owned.task)
+    assert READ_TO not in owned.task.table.marks
 
 
 def test_a_slice_that_holds_a_record_twice_is_refused(engine: Engine) -> None:

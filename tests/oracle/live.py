@@ -3,7 +3,6 @@
 import json
 import random
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -97,7 +96,7 @@ async def snapshots(settings: Settings, domain: Domain) -> dict[bytes, dict[str,
 def ask(settings: Settings, path: str) -> dict[str, Any]:
     """The answer of a view; a worker that is just restoring is asked again by whoever waits."""
     url = f"http://127.0.0.1:{settings.web_port}{path}"
-    with suppress(urllib.error.URLError, TimeoutError), urllib.request.urlopen(url, timeout=5) as response:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
         body: dict[str, Any] = json.load(response)
         return body
     return {}

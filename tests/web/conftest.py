@@ -30,16 +30,11 @@ class Serve(Protocol):
 _bound: dict[int, socket.socket] = {}
 
 
-def bound_port(port: int = 0) -> int:
-    """A port for a worker, bound already: between asking for a free one and using it somebody else may take it.
-
-    Args:
-        port: one that a worker had before; 0 for any.
-    """
+def bound_port() -> int:
+    """A port for a worker, bound already: between asking for a free one and using it somebody else may take it."""
     bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
-    port = bound.getsockname()[1]
+    bound.bind(("127.0.0.1", 0))
+    port: int = bound.getsockname()[1]
     _bound[port] = bound
     return port
 

@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from agents.emit import take, waits_for_end
 from agents.task import Commit, FoldError, Task
 from app.clock import now_ms
+from app.engine.changelog import READ_TO, first_unread
 from app.engine.errors import GenerationError, LostSliceError
 from app.engine.failpoints import reach
 from app.engine.producer import Batch, PartitionProducer, delivered_to
@@ -118,21 +119,36 @@ async def look_at_source(owned: "Owned", task: Task) -> None:
         LostSliceError: offsets that the rows do not hold were deleted.
     """
     if owned.gap_at is not None:
-        await _look_into_gap(owned, owned.gap_at)
+        await _look_into_gap(owned, task, owned.gap_at)
+    if owned.folded_to > first_unread(task):
+        await _look_at_markers(owned, task)
     if waits_for_end(task, now_ms()):
         await _look_for_end(owned, task)
 
 
-async def _look_into_gap(owned: "Owned", first: int) -> None:
+async def _look_into_gap(owned: "Owned", task: Task, first: int) -> None:
     """Offsets were missing from there on: commit markers, or what compaction took, unless retention was there.
 
     The client goes on at the beginning without a word where its position is gone. To begin anew counts and says it.
     """
     beginning = await owned.engine.offsets.beginning(TopicPartition(owned.source, owned.partition))
-    if beginning > first:
-        raise LostSliceError(f"offsets {first} to {beginning} were deleted before they could be folded")
+    unread = max(first, task.table.marks.get(READ_TO, 0))
+    if beginning > unread:
+        raise LostSliceError(f"offsets {unread} to {beginning} were deleted before they could be folded")
     if owned.gap_at == first:
         owned.gap_at = None
+
+
+async def _look_at_markers(owned: "Owned", task: Task) -> None:
+    """Note how far the source is read, where its last offsets are commit markers.
+
+    Retention deletes them like records, and once they are gone nobody can tell that they were none.
+    """
+    position, passed = task.position, owned.folded_to
+    await _look_into_gap(owned, task, position)
+    if owned.task is task and task.position == position:
+        task.table.note(READ_TO, passed)
+        task.table.totals_changed = True
 
 
 async def _look_for_end(owned: "Owned", task: Task) -> None:

@@ -216,7 +216,7 @@ def _overtaken(run: Run) -> list[Raw]:
     worker = run.worker(static=False)
     run.drain()
     worker.stop()
-    wanted = f"{missing} records, from offset {position} on, were deleted before they could be folded"
+    wanted = f"{missing} offsets, from {position} on, were deleted before they could be folded"
     if wanted not in worker.said():
         raise RuntimeError(f"the worker did not say {wanted!r}:\n{worker.said()[-3000:]}")
     run.note("deleted before it was folded", f"{missing:,} records, named by worker and doctor")

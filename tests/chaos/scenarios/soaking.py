@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
@@ -44,6 +45,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SLOPE_MIB_PER_MINUTE = 1.0  # beyond it 10 minutes would have grown the worker by a tenth
 MORE_FILES, MORE_TASKS = 10, 10  # than after the warm-up: connections that come and go with a fault
 JUDGED_MINUTES = 5.0  # a minute or two say nothing of a slope
+COMPACTED_SHARE = 0.9  # of what was written, at most so much is left where it was judged: markers are a few per cent
 
 
 class Sample(NamedTuple):
@@ -163,13 +165,13 @@ def _sampling(run: Run, worker: Worker) -> Iterator[list[Sample]]:
         while not end.wait(LOOK_SECONDS):
             samples.append(sample(run, worker))
 
-    thread = threading.Thread(target=look, name="sampling")
-    thread.start()
-    try:
-        yield samples
-    finally:
-        end.set()
-        thread.join()
+    with ThreadPoolExecutor(1, "sampling") as thread:
+        looking = thread.submit(look)
+        try:
+            yield samples
+        finally:
+            end.set()
+        looking.result()  # whatever ended it early is no reason to judge less
 
 
 def sample(run: Run, worker: Worker) -> Sample:
