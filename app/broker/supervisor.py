@@ -25,6 +25,7 @@ KEEP = signal.SIGUSR1
 RELEASE = signal.SIGUSR2
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, KEEP, RELEASE}
 PR_SET_PDEATHSIG = 1
+ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # Java's exit code when it has run its shutdown hooks
 
 
 def main(arguments: list[str]) -> None:
@@ -123,4 +124,6 @@ def _stop(folder: Folder, java: subprocess.Popen[bytes]) -> None:
         java.kill()
         java.wait()
     else:
-        folder.unclean.unlink(missing_ok=True)
+        # Java may have been killed before it was told to end; we hear of both at once.
+        if java.returncode == ENDED_BY_SIGTERM:
+            folder.unclean.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import SyncGroupRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP
 
@@ -23,8 +24,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around the group's aiokafka consumer.
 
     Attributes:
-        confirmed_at: when the last heartbeat left that the group's coordinator has answered, or when partitions were
-            assigned; by `app.clock.elapsed`.
+        confirmed_at: when the last request left, a heartbeat or the one for an assignment, whose answer says that the
+            group's coordinator counts on this member; by `app.clock.elapsed`.
     """
 
     confirmed_at = 0.0
@@ -40,10 +41,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Start, and note every heartbeat that is answered."""
+        """Start, and note what the coordinator answers."""
         await super().on_start()
-        self._beat = self._ensure_consumer()._coordinator._do_heartbeat  # noqa: SLF001 - nothing public tells
-        self._ensure_consumer()._coordinator._do_heartbeat = self._noted_heartbeat  # noqa: SLF001
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - nothing public tells
+        self._beat, coordinator._do_heartbeat = coordinator._do_heartbeat, self._noted_heartbeat  # noqa: SLF001
+        self._ask, coordinator._send_req = coordinator._send_req, self._noted_request  # noqa: SLF001
 
     async def _noted_heartbeat(self) -> bool:
         left_at = elapsed()
@@ -51,6 +53,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if answered:
             self.confirmed_at = left_at
         return answered
+
+    async def _noted_request(self, request: Any) -> Any:
+        left_at = elapsed()
+        answer = await self._ask(request)
+        if isinstance(request, SyncGroupRequest) and not answer.error_code:
+            self.confirmed_at = left_at  # not when the partitions are assigned: the process may be stopped in between
+        return answer
 
     async def committed_offset(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""

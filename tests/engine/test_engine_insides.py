@@ -67,6 +67,7 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (AIOKafkaClient._get_conn, "f1b61328045a", "says None where there is no connection; app.engine.producer.pace"),
     (AIOKafkaClient._wait_on_metadata, "2887d75ac797", "raises UnknownTopicOrPartitionError where nobody answers"),
     (GroupCoordinator._do_heartbeat, "0fdf1386079b", "asked out of turn whether this worker is still a member"),
+    (GroupCoordinator._send_req, "dc8860a28835", "SyncGroup goes through it: ConsumerThread notes when it left"),
     (
         PartitionAssignor.on_assignment,
         "5595d3f36183",
