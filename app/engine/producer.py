@@ -102,6 +102,18 @@ def pace(client: AIOKafkaClient) -> None:
     client._get_conn = paced  # noqa: SLF001
 
 
+class PendingBatches(set[Any]):
+    """Batches on their way to a broker.
+
+    Aiokafka takes one out when it is done, and when it is to be sent again. A batch that is given up while its answer
+    is awaited is done, and then to be sent again: the second time it would raise KeyError, out of the producer's stop.
+    """
+
+    def remove(self, batch: Any) -> None:
+        """Take it out, if it is in."""
+        self.discard(batch)
+
+
 class Batch:
     """Records for one partition of a topic, packed into as few produce batches as they fit."""
 
@@ -142,6 +154,7 @@ class PartitionProducer:
         sender._do_txn_commit = self._end_transaction  # noqa: SLF001
         sender._do_txn_offset_commit = self._commit_offsets  # noqa: SLF001
         sender._send_produce_req = self._send_produce  # noqa: SLF001
+        self._producer._message_accumulator._pending_batches = PendingBatches()  # noqa: SLF001
 
     async def _end_transaction(self, result: Any) -> None:
         # aiokafka's Sender._do_txn_commit, except that its handler asks once.

@@ -1,7 +1,9 @@
 """The transactional producer of a partition, against a real Kafka."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +21,8 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 
 from app.engine.producer import PartitionProducer, UnansweredRequestError, delivered_to
+
+SECONDS = 10
 
 
 @pytest.fixture
@@ -201,6 +205,33 @@ async def test_an_offset_that_is_put_off_for_longer_than_a_transaction_lasts_end
     with pytest.raises(UnansweredRequestError, match=r"TxnOffsetCommit was put off until .*error_code=3"):
         await producer.add_offset(f"no-{topic}", 100, f"{topic}-group")
     await producer.release()
+
+
+async def test_a_producer_can_be_given_up_while_a_batch_is_to_be_sent_again(kafka: str, topic: str) -> None:
+    """Its answer never came, and its connection is closed by the release: no error of the client's gets out of it."""
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    client, asked = producer._producer.client, asyncio.Event()
+    send, told = client.send, []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+
+    async def lose(node: int, request: Any, **options: Any) -> Any:
+        if not isinstance(request, ProduceRequest):
+            return await send(node, request, **options)
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+        raise RequestTimedOutError
+
+    client.send = lose
+    await producer.begin()
+    batch = producer.batch()
+    batch.append(b"key", b"value")
+    sent = await producer.send(topic, 0, batch)
+    await asyncio.wait_for(asked.wait(), SECONDS)
+    await producer.release()
+    assert all(isinstance(future.exception(), ProducerFenced) for future in sent)
+    assert told == []
 
 
 def lacks_replicas(producer: PartitionProducer, topic: str, seconds: float) -> list[float]:
