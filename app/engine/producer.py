@@ -6,6 +6,7 @@ restored.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,6 +26,8 @@ from aiokafka.producer.sender import EndTxnHandler, SendProduceReqHandler, TxnOf
 
 from app.engine.errors import refusal
 from app.engine.starting import start
+
+log = logging.getLogger("tidemark.engine")
 
 MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; one cell is far smaller
 STOP_SECONDS = 2  # what a transaction still waits for when its producer is given up is of no use to anybody
@@ -261,6 +264,9 @@ class PartitionProducer:
         try:
             await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
         except (TimeoutError, KafkaError):
+            await self._producer.client.close()
+        except Exception as error:
+            log.warning("%s: giving its producer up met %r", self.transactional_id, error, exc_info=error)
             await self._producer.client.close()
         except BaseException:  # cancelled: the connections are closed all the same
             await self._producer.client.close()

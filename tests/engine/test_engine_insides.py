@@ -44,7 +44,11 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
         "273505197ddb",
         "PartitionProducer.release drops what was not sent",
     ),
-    (message_accumulator.MessageAccumulator.reenqueue, "67d9d90ec732", "takes a batch out of PendingBatches, done or not"),
+    (
+        message_accumulator.MessageAccumulator.reenqueue,
+        "67d9d90ec732",
+        "takes a batch out of PendingBatches, done or not",
+    ),
     (message_accumulator.MessageAccumulator._pop_batch, "e2e05924f3d8", "likewise, when the batch is done"),
     (message_accumulator.MessageAccumulator.add_batch, "1adef3b377c4", "a batch is queued when send_batch returns"),
     (message_accumulator.MessageBatch.failure, "034abe542f27", "fails a drain waiter that nobody awaits"),

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     InvalidProducerEpoch,
@@ -232,6 +232,22 @@ async def test_a_producer_can_be_given_up_while_a_batch_is_to_be_sent_again(kafk
     await producer.release()
     assert all(isinstance(future.exception(), ProducerFenced) for future in sent)
     assert told == []
+
+
+async def test_what_a_producer_stumbles_over_when_it_is_given_up_stops_nobody(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A defect of the client is told of; the partition is fenced and restored by another producer as ever."""
+    producer, stop = producer_of(kafka, topic), AIOKafkaProducer.stop
+    await producer.fence()
+
+    async def stumble(client: AIOKafkaProducer) -> None:
+        await stop(client)
+        raise KeyError("a batch")
+
+    monkeypatch.setattr(AIOKafkaProducer, "stop", stumble)
+    await producer.release()
+    assert "giving its producer up met KeyError('a batch')" in caplog.text
 
 
 def lacks_replicas(producer: PartitionProducer, topic: str, seconds: float) -> list[float]:
