@@ -11,6 +11,7 @@ below: ``[null,"resent/<partition>"]`` is the first offset that is not forgotten
 more, whether it was folded or not (LATE): nothing counts twice, however many are resent how often.
 """
 
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,7 +53,7 @@ class Originals:
     """The originals that a table's partition has folded. What it knows is in the table's marks, and durable there."""
 
     def __init__(self, table: "Table", limit: int = PAGES) -> None:
-        self._table = table
+        self._table: Table = weakref.proxy(table)  # which refers to this
         self.limit = limit
         self._pages: dict[int, SortedSet[int]] = {}
         self._count = 0

@@ -90,6 +90,17 @@ class Table:
         self._marked: list[str] = []
         self._noted: list[str] = []
 
+    def empty(self) -> Iterator[int]:
+        """Let all rows go, which refer to the table as it does to them; yields now and then. It is of no use then."""
+        for queue in self.queues.values():
+            queue.clear()
+        self.dirty.clear()
+        self.pending.clear()
+        while self.rows:
+            self.rows.popitem()
+            if len(self.rows) % 1_000 == 0:
+                yield len(self.rows)
+
     def share(self, limit: int) -> int:
         """This partition's share of a limit on all partitions together; the remainder is the first ones'.
 

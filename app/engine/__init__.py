@@ -14,6 +14,7 @@ What this worker owns:
 - `producer.py`   the transactional producer of a partition
 - `standby.py`    warm copies of partitions that others own
 - `promotion.py`  a warm copy becomes the rows of an owned partition
+- `freeing.py`    frees tables that are of no use any more
 - `totals.py`     all partitions' totals, read from the totals topics
 - `topic_ids.py`  tells a topic from one that was created anew under its name
 

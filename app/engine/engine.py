@@ -10,6 +10,7 @@ from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from app.engine.errors import GenerationError
+from app.engine.freeing import Freeing
 from app.engine.owned import Owned, State
 from app.engine.standby import Standby
 from app.engine.topic_ids import topic_ids
@@ -132,6 +133,7 @@ class Engine:
         self.work = asyncio.Event()  # something may have become fetchable
         self._watch = Watch(self)
         self.standby = Standby(self)
+        self.freeing = Freeing()
         self._expected = 0
         self.partition_of = partitioner(settings.partitions)
         self._crashing: asyncio.Future[None] | None = None

@@ -253,11 +253,18 @@ class Owned:
         """Drop everything: rows that may be ahead of the log, and the producer that could not say."""
         self.epoch += 1
         self.state = State.RESTORING
-        self.task, self.failure, self.gap_at, self.committing_since = None, None, None, 0.0
+        self.forget()
+        self.failure, self.gap_at, self.committing_since = None, None, 0.0
         self._drop_demands()
         producer, self.producer = self.producer, None
         if producer is not None:
             await producer.release()
+
+    def forget(self) -> None:
+        """Drop the rows, if there are any."""
+        task, self.task = self.task, None
+        if task is not None:
+            self.engine.freeing.table(task.table)
 
     # -- what the orders make of it ----------------------------------------------------------------------------------
 
@@ -306,5 +313,5 @@ class Owned:
     def drop(self) -> None:
         """Its last step: drop the rows of a partition that did not come back."""
         # 4 Drop them unless the partition comes back.
-        self.task = None
+        self.forget()
         reach("revoked.dropped")

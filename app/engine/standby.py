@@ -99,7 +99,7 @@ class Standby:
         """Take an assignment in: copies to be kept, and partitions that are ours, whose copies may be promoted."""
         self._wanted = set(standbys)
         for key in self._copies.keys() - self._wanted - set(owned):
-            del self._copies[key]
+            self._free(self._copies.pop(key))
         self._followed_at = time.monotonic()
         self._changed.set()
 
@@ -119,7 +119,8 @@ class Standby:
                     told = reason
                     log.warning("the warm copies cannot be kept up: %s; trying again", reason)
                 if not isinstance(error, KafkaError | OSError | TimeoutError):
-                    self._copies.clear()  # nobody knows what it has left half done
+                    for key in list(self._copies):  # nobody knows what it has left half done
+                        self._free(self._copies.pop(key))
                 self._changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -238,12 +239,16 @@ class Standby:
         log.warning("%s: its warm copy is dropped: %s; it is begun anew", _name(copy), reason)
         if self._copies.get(copy.key) is copy:
             del self._copies[copy.key]
+        self._free(copy)
         drops = self._drops.get(copy.key, 0)
         self._drops[copy.key] = drops + 1
         seconds = min(DROPPED_SECONDS * 2**drops, DROPPED_MOST_SECONDS)
         self._blocked[copy.key] = time.monotonic() + seconds
         asyncio.get_running_loop().call_later(seconds, self._changed.set)
         self._changed.set()
+
+    def _free(self, copy: Copy) -> None:
+        self._engine.freeing.table(copy.warm.task.table, copy.turn)
 
     # -- promotion ---------------------------------------------------------------------------------------------------
 
@@ -268,6 +273,7 @@ class Standby:
             log.warning(
                 "%s: its warm copy is dropped: %s; the rows are restored from the changelog", _name(copy), doubt
             )
+            self._free(copy)
             return None
         copy.warm.task.poison = owned.poison
         return copy.warm.task

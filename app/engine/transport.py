@@ -209,6 +209,7 @@ class Consumer(driver.Consumer):
     async def on_stop(self) -> None:
         """Nothing is left to commit: `wait_empty` came first."""
         await self.engine.revoked()
+        self.engine.freeing.stop()
         await self.engine.offsets.stop()
         self.transport._topic_waiters.clear()  # noqa: SLF001 - as the driver does
 

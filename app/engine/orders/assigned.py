@@ -68,7 +68,7 @@ async def _rows(owned: "Owned", end: int) -> "tuple[Task, str]":
     kept = owned.task is not None and (owned.changelog_end, owned.committed) == (end, await owned.committed_offset())
     if kept and owned.task is not None:
         return owned.task, ""
-    owned.task = None  # not both in memory at once
+    owned.forget()  # not both in memory at once
     task, made = await owned.engine.standby.promote(owned, end), "promoted"
     if task is None:
         task, made = await restore(owned, end), "restored"
