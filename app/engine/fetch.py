@@ -252,6 +252,8 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
     while not (await asyncio.wait([stopping], timeout=MISSED_SECONDS))[0]:
         consumer._fetcher._fetch_task.cancel()  # noqa: SLF001 - nothing public does
     stopping.result()
+    # Its coordinator listens to its client: they would keep each other until the collector of cycles comes by.
+    consumer._client.cluster._listeners.clear()  # noqa: SLF001 - likewise
 
 
 async def read_to(consumer: AIOKafkaConsumer, partition: TopicPartition, end: int) -> AsyncIterator[list[Any]]:

@@ -271,6 +271,11 @@ class PartitionProducer:
         except BaseException:  # cancelled: the connections are closed all the same
             await self._producer.client.close()
             raise
+        finally:
+            # What refers to this, or to the client itself, would keep all of it until the collector of cycles comes by.
+            for name in ("_do_txn_commit", "_do_txn_offset_commit", "_send_produce_req"):
+                vars(self._producer._sender).pop(name, None)  # noqa: SLF001
+            vars(self._producer.client).pop("_get_conn", None)
 
 
 def delivered_to(metadata: Iterable[Any], batch: Batch) -> int:

@@ -1,7 +1,9 @@
 """The transactional producer of a partition, against a real Kafka."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -20,7 +22,9 @@ from aiokafka.errors import (
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 
+from app.engine import fetch
 from app.engine.producer import PartitionProducer, UnansweredRequestError, delivered_to
+from app.settings import Settings
 
 SECONDS = 10
 
@@ -248,6 +252,27 @@ async def test_what_a_producer_stumbles_over_when_it_is_given_up_stops_nobody(
     monkeypatch.setattr(AIOKafkaProducer, "stop", stumble)
     await producer.release()
     assert "giving its producer up met KeyError('a batch')" in caplog.text
+
+
+async def test_clients_that_were_given_up_leave_nothing_behind(kafka: str, topic: str) -> None:
+    """A worker fences and restores whenever something fails: what it used for that is freed by itself."""
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    await transact(producer, topic, [b"x"])
+    async with fetch.consuming(Settings(bootstrap_servers=kafka)) as consumer:
+        consumer.assign([TopicPartition(topic, 0)])
+        assert [record async for records in fetch.read_to(consumer, TopicPartition(topic, 0), 1) for record in records]
+        inside = producer._producer, producer._producer.client, consumer, consumer._client, consumer._coordinator
+        left = [weakref.ref(each) for each in inside]
+    gc.collect()
+    gc.disable()
+    try:
+        await producer.release()
+        del inside, consumer, producer
+        await asyncio.sleep(0)
+        assert [each() for each in left] == [None] * len(left)
+    finally:
+        gc.enable()
 
 
 def lacks_replicas(producer: PartitionProducer, topic: str, seconds: float) -> list[float]:

@@ -6,12 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import combinations, count, islice
 from pathlib import Path
-from statistics import linear_regression, median
+from statistics import median
 from typing import NamedTuple
 
 from app.broker import Broker
@@ -205,7 +205,7 @@ def judge(run: Run, samples: list[Sample]) -> None:
     whole = samples[-1].seconds - first
     warm = [one for one in samples if one.seconds - first > WARM_SHARE * whole]
     minutes = [(one.seconds - first) / 60 for one in warm]
-    slope = linear_regression(minutes, [one.resident_bytes / MIB for one in warm]).slope
+    slope = theil_sen(list(zip(minutes, [one.resident_bytes / MIB for one in warm], strict=True)))
     third = len(warm) // 3
     files = _thirds([one.files for one in warm], third)
     tasks = _thirds([one.tasks for one in warm if one.tasks is not None], third)
@@ -219,6 +219,14 @@ def judge(run: Run, samples: list[Sample]) -> None:
         raise AssertionError(f"resident memory grows: {run.figures}")
     if files[1] > files[0] + MORE_FILES or tasks[1] > tasks[0] + MORE_TASKS:
         raise AssertionError(f"open files {files[0]} -> {files[1]}, tasks {tasks[0]} -> {tasks[1]}")
+
+
+def theil_sen(points: Sequence[tuple[float, float]]) -> float:
+    """The median slope of all pairs of points: a peak that passes, such as a restore's, does not count.
+
+    https://en.wikipedia.org/wiki/Theil-Sen_estimator
+    """
+    return median((y - b) / (x - a) for (a, b), (x, y) in combinations(points, 2))
 
 
 def _thirds(values: list[int], third: int) -> tuple[float, float]:
