@@ -47,6 +47,9 @@ changelog (the players' are compared one by one, the other domains' by their row
 that were found with their places and bytes; *views* that were answered while the faults happened, and compared with a
 prefix of the input, and those that were *refused* with a reason. A scenario makes its faults in so many turns, and
 writes input before, between and during them."""
+COLUMNS = (
+    "seed", "commit", "seconds", "records", "rows", "cells", "snapshots", "dead letters", "views", "refused", "further"
+)  # fmt: skip
 TIMED_SECONDS = 60.0  # a size of fewer says how long one of many steps takes
 
 
@@ -73,17 +76,18 @@ def _text(lines: Sequence[Line]) -> list[str]:
     verdicts = [line.verdict for line in lines if line.verdict is not None]
     records, cells = (sum(getattr(verdict, name) for verdict in verdicts) for name in ("records", "cells"))
     minutes = sum(line.seconds for line in lines) / 60
-    commits = ", ".join(dict.fromkeys(line.commit for line in lines))
-    broken = [f"{line.fault} with seed {line.seed}" for line in lines if line.verdict is None]
+    last = {(line.fault, line.seed): line.verdict for line in lines}
+    broken = [f"{fault} with seed {seed}" for (fault, seed), verdict in last.items() if verdict is None]
+    found = [line for line in lines if line.verdict is None and last[line.fault, line.seed] is not None]
     said = [
         *HEAD.splitlines(),
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, {forms} forms, seeds {seeds}: "
         + (f"NOT EXACT: {', '.join(broken)}" if broken else "every run exact"),
+        *(f"- Found on the way, mended, and run again: {line.fault} with seed {line.seed}" for line in found),
         f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
         f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka"))
-        + f"; commit {commits}",
+        + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka")),
         f"- {platform.system()} on {cpu_count()} cores of {platform.machine()}",
         "",
     ]
@@ -118,15 +122,12 @@ def _section(fault: Fault, runs: list[Line]) -> list[str]:
     said = [f"## {fault.row} {fault.name}", "", f"{what}.", "", f"Size: {size_of(size)}.", ""]
     if fault.checked:
         said += [f"Checked beside the invariants: {fault.checked}.", ""]
-    said += ["| seed | seconds | records | rows | cells | snapshots | dead letters | views | refused | further |"]
-    said += ["|---|---|---|---|---|---|---|---|---|---|"]
+    said += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for run in runs:
-        found = run.verdict
-        if found is None:
-            said.append(f"| {run.seed} | {run.seconds:.0f} | | | | | | | | NOT EXACT |")
-            continue
-        compared = found.records, found.rows, found.cells, found.snapshots, found.dead_letters
-        numbers = (*compared, found.views, found.refused)
-        further = "; ".join(f"{name}: {value}" for name, value in found.figures.items())
-        said.append(f"| {run.seed} | {run.seconds:.0f} | " + " | ".join(f"{n:,}" for n in numbers) + f" | {further} |")
+        compared, further = [""] * 7, "NOT EXACT"
+        if (found := run.verdict) is not None:
+            numbers = found.records, found.rows, found.cells, found.snapshots, found.dead_letters
+            compared = [f"{number:,}" for number in (*numbers, found.views, found.refused)]
+            further = "; ".join(f"{name}: {value}" for name, value in found.figures.items())
+        said.append(f"| {run.seed} | {run.commit} | {run.seconds:.0f} | {' | '.join(compared)} | {further} |")
     return [*said, ""]
