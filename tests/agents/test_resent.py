@@ -282,7 +282,8 @@ def test_the_last_ten_thousand_originals_are_remembered_and_what_is_older_is_ref
     driver.commit()
     originals.remember(Original(0, PAGES * PAGE))
     driver.commit()
-    for memory in (originals, driver.restored().table.originals):
+    for task in (driver.task, driver.restored()):
+        memory = task.table.originals
         assert memory.recognised(Original(0, 0)) is Outcome.LATE
         assert memory.recognised(Original(0, PAGE - 1)) is Outcome.LATE
         assert memory.recognised(Original(0, PAGE)) is Outcome.DUPLICATE
