@@ -78,13 +78,14 @@ def _text(lines: Sequence[Line]) -> list[str]:
     minutes = sum(line.seconds for line in lines) / 60
     last = {(line.fault, line.seed): line.verdict for line in lines}
     broken = [f"{fault} with seed {seed}" for (fault, seed), verdict in last.items() if verdict is None]
-    found = [line for line in lines if line.verdict is None and last[line.fault, line.seed] is not None]
+    mended = [line for line in lines if line.verdict is None and last[line.fault, line.seed] is not None]
+    found = dict.fromkeys(f"{line.fault} with seed {line.seed}" for line in mended)
     said = [
         *HEAD.splitlines(),
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, {forms} forms, seeds {seeds}: "
         + (f"NOT EXACT: {', '.join(broken)}" if broken else "every run exact"),
-        *(f"- Found on the way, mended, and run again: {line.fault} with seed {line.seed}" for line in found),
+        *([f"- Not exact before something was mended: {', '.join(found)}"] if found else []),
         f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
         f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka")),
