@@ -54,16 +54,17 @@ def _run(fault: Fault, servers: str, folder: Path, seed: int, tested: str, *, fu
     size = fault.full if full else fault.short
     print(f"{fault.row:2} {fault.name}: seed {seed} ...", flush=True)
     started = time.monotonic()
-    verdict = None
+    verdict, said = None, ""
     try:
         with running(servers, folder, fault.name, seed=seed, size=size) as run:
             verdict = fault.scenario(run)
     except (AssertionError, RuntimeError, TimeoutError) as error:
+        said = str(error).partition("\n")[0]
         print(f"{fault.row:2} {fault.name}: NOT EXACT with seed {seed}: {error}", flush=True)
     seconds = time.monotonic() - started
     if verdict is not None:
         print(f"{fault.row:2} {fault.name}: exact in {seconds:.0f} s: {verdict}", flush=True)
-    return Line(fault.name, seed, full, seconds, verdict, tested)
+    return Line(fault.name, seed, full, seconds, verdict, tested, said)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ class Line(msgspec.Struct, frozen=True):
 
     Attributes:
         fault: its name.
-        verdict: None where it was not exact.
+        verdict: None where something did not hold.
         commit: that was tested.
+        error: what did not.
     """
 
     fault: str
@@ -33,6 +34,7 @@ class Line(msgspec.Struct, frozen=True):
     seconds: float
     verdict: Verdict | None
     commit: str
+    error: str = ""
 
 
 HEAD = """\
@@ -84,8 +86,8 @@ def _text(lines: Sequence[Line]) -> list[str]:
         *HEAD.splitlines(),
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, {forms} forms, seeds {seeds}: "
-        + (f"NOT EXACT: {', '.join(broken)}" if broken else "every run exact"),
-        *([f"- Not exact before something was mended: {', '.join(found)}"] if found else []),
+        + (f"all exact but: {', '.join(broken)}" if broken else "every run exact"),
+        *([f"- Failed before something was mended: {', '.join(found)}"] if found else []),
         f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
         f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka")),
@@ -125,7 +127,7 @@ def _section(fault: Fault, runs: list[Line]) -> list[str]:
         said += [f"Checked beside the invariants: {fault.checked}.", ""]
     said += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for run in runs:
-        compared, further = [""] * 7, "NOT EXACT"
+        compared, further = [""] * 7, f"**failed**: {run.error}"
         if (found := run.verdict) is not None:
             numbers = found.records, found.rows, found.cells, found.snapshots, found.dead_letters
             compared = [f"{number:,}" for number in (*numbers, found.views, found.refused)]
