@@ -45,6 +45,6 @@ def test_the_published_report_is_of_the_whole_matrix_in_its_full_form() -> None:
     sections = {text.split()[1]: text for text in re.split(r"^## ", report, flags=re.MULTILINE)[1:]}
     assert set(sections) == {fault.name for fault in FAULTS}
     for fault in FAULTS:
-        seeds = re.findall(r"^\| (\d+) \| \w+ \| \d+ \| [\d,]+ \|", sections[fault.name], re.MULTILINE)
+        seeds = re.findall(r"^\| (\d+) \| \w+ \| \d+ \|", sections[fault.name], re.MULTILINE)
         assert len(set(seeds)) >= 3
         assert f"Size: {size_of(fault.full)}." in sections[fault.name]
