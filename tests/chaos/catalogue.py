@@ -81,7 +81,7 @@ FAULTS = (
     ),
     Fault(
         6, "endtxn", "answers to EndTxn, and to all else that a commit asks, are lost; some requests come too late",
-        "an EndTxn, a TxnOffsetCommit without an answer is noticed",
+        "an EndTxn or a TxnOffsetCommit without an answer is noticed",
         network.end_txn, Size(1_000), Size(10_000, 1, seconds=1.0),
     ),
     Fault(

@@ -91,6 +91,7 @@ class Consumer:
     """A consumer of the totals topics that breaks after its first fetch; `sought`: where it was told to begin."""
 
     sought: dict[int, int]
+    _client = SimpleNamespace(cluster=SimpleNamespace(_listeners=[]))
 
     async def start(self) -> None:
         """Connect."""
