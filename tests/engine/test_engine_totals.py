@@ -1,6 +1,7 @@
 """What every worker reads of all partitions: a stranger's record on a totals topic stops nobody."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import msgspec
 import pytest
