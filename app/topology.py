@@ -1,7 +1,7 @@
 """Domain -> topics: names, partition counts, cleanup policies; created explicitly, verified before a worker starts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -154,23 +154,33 @@ async def alter(settings: Settings, domains: Iterable[Domain]) -> dict[str, list
 
 
 async def _alter(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
-    # This request sets all of a topic's own settings: those that it leaves out fall back to the brokers' defaults.
-    own, configs = await _own_configs(admin, topics), await _configs(admin, topics)
+    configs = await _configs(admin, topics)
     wanted = {
         topic.name: dict(topic.config) | {name: value for name, _, value in _changed(topic, configs)}
         for topic in topics
     }
+    await set_configs(admin, wanted)
+
+
+async def set_configs(admin: AIOKafkaAdminClient, wanted: Mapping[str, dict[str, str]]) -> None:
+    """Set settings of topics, by topic and name; what else was set for a topic itself stays.
+
+    Raises:
+        TopologyError: the brokers refuse.
+    """
+    # This request sets all of a topic's own settings: those that it leaves out fall back to the brokers' defaults.
+    own = await _own_configs(admin, wanted)
     responses = await admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, t.name, own[t.name] | wanted[t.name]) for t in topics]
+        [ConfigResource(ConfigResourceType.TOPIC, name, own[name] | configs) for name, configs in wanted.items()]
     )
     for code, message, _, name in (resource for response in responses for resource in response.resources):
         if code:
             raise TopologyError(f"topic {name} cannot be altered: {message or for_code(code).description}")
 
 
-async def _own_configs(admin: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, dict[str, str]]:
+async def _own_configs(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, str]]:
     """What was set for each topic itself; all else is the brokers' default."""
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     return {
         resource[3]: {entry[0]: entry[1] for entry in resource[4] if entry[3] == TOPICS_OWN}
         for response in await admin.describe_configs(resources)

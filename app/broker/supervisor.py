@@ -123,7 +123,6 @@ def _stop(folder: Folder, java: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         java.kill()
         java.wait()
-    else:
-        # Java may have been killed before it was told to end; we hear of both at once.
-        if java.returncode == ENDED_BY_SIGTERM:
-            folder.unclean.unlink(missing_ok=True)
+    # Java may have been killed before it was told to end, too; we hear of both at once.
+    if java.returncode == ENDED_BY_SIGTERM:
+        folder.unclean.unlink(missing_ok=True)

@@ -197,14 +197,16 @@ def _go_on(owned: "Owned", task: Task, where: str, beginning: int, *, is_new: bo
     Of a new table, what came before it was never its own.
     """
     first = first_unread(task)
-    deleted = f"{beginning - first} offsets, from {first} on, were deleted before they could be folded"
-    if beginning > first and not is_new:
-        if owned.engine.settings.lost_events == "stop":
-            raise PositionError(
-                f"{where}: {deleted}; TIDEMARK_LOST_EVENTS=skip instead of stop goes on at {beginning}, without them"
-            )
-        task.table.note(SKIPPED, task.table.marks.get(SKIPPED, 0) + beginning - first)
-    if beginning > first:
+    missing = beginning - first
+    if missing > 0:  # else commit markers
+        deleted = f"{missing} offsets, from {first} on, were deleted before they could be folded"
+        if not is_new:
+            if owned.engine.settings.lost_events == "stop":
+                raise PositionError(
+                    f"{where}: {deleted}; TIDEMARK_LOST_EVENTS=skip instead of stop goes on at {beginning}, without "
+                    "them"
+                )
+            task.table.note(SKIPPED, task.table.marks.get(SKIPPED, 0) + missing)
         log.error("%r: %s; going on at %d", owned, deleted, beginning)
     task.position = beginning
     task.table.totals_changed = True

@@ -264,14 +264,11 @@ class PartitionProducer:
         try:
             await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
         except (TimeoutError, KafkaError):
-            await self._producer.client.close()
+            pass  # it is given up, whatever it says
         except Exception as error:
             log.warning("%s: giving its producer up met %r", self.transactional_id, error, exc_info=error)
-            await self._producer.client.close()
-        except BaseException:  # cancelled: the connections are closed all the same
-            await self._producer.client.close()
-            raise
         finally:
+            await self._producer.client.close()  # also when this is cancelled
             # What refers to this, or to the client itself, would keep all of it until the collector of cycles comes by.
             for name in ("_do_txn_commit", "_do_txn_offset_commit", "_send_produce_req"):
                 vars(self._producer._sender).pop(name, None)  # noqa: SLF001

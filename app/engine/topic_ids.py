@@ -120,7 +120,7 @@ async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, 
     """Of each topic that exists, a positive number made of its id. Empty where the brokers are older than 2.8."""
     try:
         answer: Any = await client.send(client.get_random_node(), _IdsOf(topics))
-    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka raises either for brokers of before
+    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka says so for brokers older than 2.8
         return {}
     found = {topic[1]: topic[2] for topic in answer.topics if not topic[0]}
     return {name: int.from_bytes(id_[:NOTED_BYTES], "big") >> 1 or 1 for name, id_ in found.items() if any(id_)}

@@ -6,6 +6,7 @@ import random
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 from app.broker import bootstrap
@@ -33,21 +34,17 @@ def main() -> int:
     asked = parser.parse_args()
     faults = [fault for name in asked.row for fault in names[name]] or list(FAULTS)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what is tested
-    tested, exact = commit(), True
+    tested, seeds = commit(), asked.seed or [random.randrange(1_000_000)]
     with bootstrap() as servers, tempfile.TemporaryDirectory() as temporary:
         kept = asked.results or Path(temporary) / "results"
-        for seed in asked.seed or [random.randrange(1_000_000)]:
-            for fault in faults:
-                line = _run(fault, servers, asked.logs or Path(temporary), seed, tested, full=asked.full)
-                append(kept, line)
-                exact = line.verdict is not None
-                if not exact:
-                    break
-            if not exact:
+        for seed, fault in product(seeds, faults):
+            line = _run(fault, servers, asked.logs or Path(temporary), seed, tested, full=asked.full)
+            append(kept, line)
+            if line.verdict is None:
                 break
         if asked.report:
             write(asked.report, results(kept))
-    return 0 if exact else 1
+    return 1 if line.verdict is None else 0
 
 
 def _run(fault: Fault, servers: str, folder: Path, seed: int, tested: str, *, full: bool) -> Line:

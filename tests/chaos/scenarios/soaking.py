@@ -204,7 +204,7 @@ def judge(run: Run, samples: list[Sample]) -> None:
     first = samples[0].seconds
     whole = samples[-1].seconds - first
     warm = [one for one in samples if one.seconds - first > WARM_SHARE * whole]
-    before = max(one.resident_bytes for one in samples if one not in warm) / MIB
+    before = max(one.resident_bytes for one in samples[: -len(warm)]) / MIB
     minutes = [(one.seconds - first) / 60 for one in warm]
     resident = [one.resident_bytes / MIB for one in warm]
     slope = theil_sen(list(zip(minutes, resident, strict=True)))
