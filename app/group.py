@@ -10,14 +10,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    NodeNotReadyError,
     NotCoordinatorForGroupError,
     for_code,
 )
 
 from app.settings import Settings
 
-NOT_YET = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
-COORDINATOR_SECONDS = 10.0
+# The last one while it is away and no other broker has taken over yet.
+NOT_YET = (
+    GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError
+)  # fmt: skip
+COORDINATOR_SECONDS = 20.0  # a broker that was killed is taken for alive for 9 s
 RETRY_SECONDS = 0.1
 T = TypeVar("T")
 

@@ -215,6 +215,9 @@ class Settings(BaseSettings):
 
     def kafka(self) -> dict[str, Any]:
         """Keyword arguments with which every aiokafka client of the project is made."""
+        from app import kafka_client  # noqa: PLC0415 -- `--help` and `--version` are quick
+
+        kafka_client.install()  # here, because no client is made without this
         options: dict[str, Any] = {"bootstrap_servers": self.bootstrap_servers.split(",")}
         if self.security_protocol != "PLAINTEXT":
             options["security_protocol"] = self.security_protocol

@@ -1,8 +1,7 @@
 """Domain -> topics: names, partition counts, cleanup policies; created explicitly, verified before a worker starts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
+from app.admin import administering
 from app.settings import Settings
 from tables.domain import Domain
 
@@ -103,19 +103,9 @@ def topology(settings: Settings, domains: Iterable[Domain]) -> list[Topic]:
     return list({topic.name: topic for topic in reversed(topics)}.values())[::-1]
 
 
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    try:  # around the start, too: one that fails has connections to close
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
-
-
 async def create(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     """Create the topics that are missing; returns their names. Existing ones are left as they are."""
-    async with _admin(settings) as admin:
+    async with administering(settings) as admin:
         wanted = topology(settings, domains)
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
@@ -139,7 +129,7 @@ async def alter(settings: Settings, domains: Iterable[Domain]) -> dict[str, list
     Settings that are not ours to want stay as they are. So do partitions and replicas: a key's partition must not
     change, and to move replicas is work for brokers that their owner decides about.
     """
-    async with _admin(settings) as admin:
+    async with administering(settings) as admin:
         topics = await _existing(admin, settings, domains)
         configs = await _configs(admin, topics)
         changes = {
@@ -217,7 +207,7 @@ async def _wait_until_listed(admin: AIOKafkaAdminClient, names: list[str]) -> No
 
 async def problems(settings: Settings, domains: Iterable[Domain]) -> list[str]:
     """What is wrong with the topics: one line each, with what was found, what is wanted and the remedy."""
-    async with _admin(settings) as admin:
+    async with administering(settings) as admin:
         found = await _existing(admin, settings, domains)
         await _check_visible(admin, [topic.name for topic in topology(settings, domains) if topic not in found])
         lines = [f"topic {topic.name} {_MISSING}" for topic in topology(settings, domains) if topic not in found]

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
+from app.admin import administering
 from app.deadletters.resending import Resent
 from app.deadletters.standing import FOLDED, ROLES, Ends, Letters, Standing
 from app.group import committed_offsets
@@ -70,9 +70,7 @@ class Waiting:
     async def _committed(self, wanted: Mapping[int, int], deadline: float) -> Mapping[int, int]:
         """Partition -> the group's offset, once it has passed what is wanted, or at the deadline."""
         topic = topic_name(self._settings, self._domain, "events")
-        admin = AIOKafkaAdminClient(**self._settings.kafka())
-        await admin.start()
-        try:
+        async with administering(self._settings) as admin:
             while True:
                 offsets = await committed_offsets(admin, self._settings)
                 found = {number: offsets.get(TopicPartition(topic, number)) for number in wanted}
@@ -82,8 +80,6 @@ class Waiting:
                     return committed
                 self._say(f"waiting until {behind:,} more records are folded")
                 await asyncio.sleep(POLL_SECONDS)
-        finally:
-            await admin.close()
 
     async def _settled(self, numbers: Iterable[int], deadline: float) -> Ends:
         """Where changelogs and dead letters end, once what was committed before is visible there.

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app import topology
+from app.admin import administering
 from app.engine.fetch import BRIEF_MS, consuming
 from app.group import committed_offsets
 from app.settings import Settings
@@ -81,16 +82,13 @@ Configs = dict[str, dict[str, str]]
 @asynccontextmanager
 async def looking_at(settings: Settings, domains: Sequence[Domain], say: Say) -> AsyncIterator[Installation]:
     """An installation, connected."""
-    admin = AIOKafkaAdminClient(**settings.kafka())
     uncommitted = AIOKafkaConsumer(**settings.kafka(), enable_auto_commit=False, isolation_level="read_uncommitted")
     try:
-        await admin.start()
         await uncommitted.start()
-        async with consuming(settings, BRIEF_MS) as consumer:
+        async with administering(settings) as admin, consuming(settings, BRIEF_MS) as consumer:
             found = Installation(settings, domains, admin, consumer, uncommitted, say)
             there = set(await admin.list_topics())
             found.present = frozenset(topic.name for topic in found.topics if topic.name in there)
             yield found
     finally:
         await uncommitted.stop()
-        await admin.close()

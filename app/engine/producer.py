@@ -255,8 +255,9 @@ class PartitionProducer:
         # Never flush: what a failed transaction still holds must not reach the log under a later one.
         accumulator, manager = self._producer._message_accumulator, self._producer._txn_manager  # noqa: SLF001
         queued = [batch for batches in accumulator._batches.values() for batch in batches]  # noqa: SLF001
-        for future in [batch.future for batch in (*queued, *accumulator._pending_batches)]:  # noqa: SLF001
-            future.add_done_callback(_retrieved)
+        for batch in (*queued, *accumulator._pending_batches):  # noqa: SLF001
+            batch.future.add_done_callback(_retrieved)
+            batch._drain_waiter.add_done_callback(_retrieved)  # noqa: SLF001 - a new one, if it was to be sent again
         if manager._transaction_waiter is not None:  # noqa: SLF001
             manager._transaction_waiter.add_done_callback(_retrieved)  # noqa: SLF001
         accumulator.fail_all(ProducerFenced("released"))

@@ -22,6 +22,8 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from app.admin import ask_any
+
 UUID_BYTES = 16
 NOTED_BYTES = 8  # of an id are noted with the rows: enough to tell two topics of one name apart
 _METADATA = 3
@@ -119,7 +121,7 @@ class _IdsOf(Request[_RequestV10]):
 async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, int]:
     """Of each topic that exists, a positive number made of its id. Empty where the brokers are older than 2.8."""
     try:
-        answer: Any = await client.send(client.get_random_node(), _IdsOf(topics))
+        answer: Any = await ask_any(client, _IdsOf(topics))
     except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka says so for brokers older than 2.8
         return {}
     found = {topic[1]: topic[2] for topic in answer.topics if not topic[0]}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app.admin import administering
 from app.clock import now_ms
 from app.engine.fetch import BRIEF_MS, consuming
 from app.engine.topic_ids import topic_ids
@@ -181,11 +182,6 @@ async def refuse_while_folded(admin: AIOKafkaAdminClient, settings: Settings) ->
 @asynccontextmanager
 async def repairing(settings: Settings, domain: Domain, say: Say, *, execute: bool) -> AsyncIterator[Repair]:
     """A repair with its connections."""
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    try:
-        await admin.start()
+    async with administering(settings) as admin, consuming(settings, BRIEF_MS) as consumer:
         seconds = await longest_transaction_seconds(admin, settings)
-        async with consuming(settings, BRIEF_MS) as consumer:
-            yield Repair(settings, domain, admin, consumer, say, execute, seconds)
-    finally:
-        await admin.close()
+        yield Repair(settings, domain, admin, consumer, say, execute, seconds)

@@ -4,7 +4,19 @@ from typing import NamedTuple
 
 from tables import DOMAINS
 from tests.chaos.run import Scenario, Size
-from tests.chaos.scenarios import broker, corruption, killing, load, moving, network, records, resend, soaking, standby
+from tests.chaos.scenarios import (
+    broker,
+    corruption,
+    elections,
+    killing,
+    load,
+    moving,
+    network,
+    records,
+    resend,
+    soaking,
+    standby,
+)
 
 ALL = tuple(domain.name for domain in DOMAINS)
 BOUNDED = ("assessments", "players")
@@ -54,6 +66,11 @@ FAULTS = (
         4, "broker", "the broker is killed and restarted, and stopped for a while, under load",
         "one line when it goes, one when it returns; not ready, alive and idle meanwhile; ready by itself",
         broker.broker, Size(3_000), Size(20_000, 2, ALL, 30.0),
+    ),
+    Fault(
+        4, "elections", "brokers of a cluster of three are killed, stopped and restarted under load, two at once, too",
+        "all goes on while one is away",
+        elections.elections, Size(1_000), Size(10_000, 8, SEVERAL, 10.0),
     ),
     Fault(
         5, "rebalance", "workers 1 → 3 → 2 under load, some killed", "pause of partitions that do not move",

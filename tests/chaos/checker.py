@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -285,20 +285,43 @@ async def drained(settings: Settings, seconds: float, domains: Iterable[Domain] 
     Raises:
         TimeoutError: saying how far it has come.
     """
+    await _until(_undone, settings, seconds, domains)
+
+
+async def committed(settings: Settings, seconds: float, domains: Iterable[Domain]) -> None:
+    """Wait until every record that is there now has been committed; more may come meanwhile.
+
+    Raises:
+        TimeoutError: saying how far it has come.
+    """
+    await _until(_behind, settings, seconds, domains)
+
+
+async def _until(
+    left: Callable[[Settings, Domain, Mapping[int, int]], Awaitable[str]],
+    settings: Settings,
+    seconds: float,
+    domains: Iterable[Domain],
+) -> None:
+    """Wait until nothing is left to do, of what is there now."""
     deadline = time.monotonic() + seconds
     for domain in domains:
         ends = await ends_of(settings, domain)
-        while said := await _undone(settings, domain, ends):
+        while said := await left(settings, domain, ends):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{domain.name} is not drained within {seconds} s: {said}")
+                raise TimeoutError(f"{domain.name} is not done within {seconds} s: {said}")
             await asyncio.sleep(0.2)
 
 
-async def _undone(settings: Settings, domain: Domain, ends: Mapping[int, int]) -> str:
+async def _behind(settings: Settings, domain: Domain, ends: Mapping[int, int]) -> str:
     positions = {partition: body["position"] for partition, body in (await totals_of(settings, domain)).items()}
-    behind = {partition: end for partition, end in ends.items() if positions.get(partition, 0) < end}
-    if behind:
-        return f"committed {positions}, the topic ends at {ends}"
+    behind = any(positions.get(partition, 0) < end for partition, end in ends.items())
+    return f"committed {positions}, the topic ends at {dict(ends)}" if behind else ""
+
+
+async def _undone(settings: Settings, domain: Domain, ends: Mapping[int, int]) -> str:
+    if behind := await _behind(settings, domain, ends):
+        return behind
     # All committed: now, and only now, it is worth while to look through the rows.
     heads = (cell for key, cell in (await _cells(settings, domain)).items() if len(key) == 1 and key[0] is not None)
     owed = sum(bool(head[3]) for head in heads)

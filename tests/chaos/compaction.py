@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from aiokafka.admin import AIOKafkaAdminClient
-
 from app import topology
+from app.admin import administering
 from app.settings import Settings
 
 
@@ -24,9 +23,5 @@ async def alter(settings: Settings, policy: Mapping[str, str], *topics: str) -> 
     Raises:
         TopologyError: the broker refuses.
     """
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    await admin.start()
-    try:
+    async with administering(settings) as admin:
         await topology.set_configs(admin, {topic: dict(policy) for topic in topics})
-    finally:
-        await admin.close()

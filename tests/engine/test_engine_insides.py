@@ -22,6 +22,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.web.drivers import aiohttp as web
 from mode.threads import ServiceThread
 
+from app import kafka_client
+
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     # what, its fingerprint, why the engine cares
     (sender.Sender._do_txn_commit, "0cac7a195554", "PartitionProducer._end_transaction is this, asking once"),
@@ -71,6 +73,9 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (GroupCoordinator.request_rejoin, "351f9c424a03", "after an error that passes the group is joined again"),
     (AIOKafkaConsumer.end_offsets, "1649e097b227", "takes its time-out from _request_timeout_ms, not from the client"),
     (AIOKafkaClient._get_conn, "f1b61328045a", "says None where there is no connection; app.engine.producer.pace"),
+    (kafka_client._update, "025619b78883", "app.kafka_client asks the bootstrap servers when it fails"),
+    (AIOKafkaClient.bootstrap, "b8b262261c99", "is called again then: starts no second synchronizer"),
+    (kafka_client._connect, "d0b07cc0f6de", "app.kafka_client lets it connect within a shorter time"),
     (AIOKafkaClient._wait_on_metadata, "2887d75ac797", "raises UnknownTopicOrPartitionError where nobody answers"),
     (GroupCoordinator._do_heartbeat, "0fdf1386079b", "asked out of turn whether this worker is still a member"),
     (GroupCoordinator._send_req, "dc8860a28835", "SyncGroup goes through it: ConsumerThread notes when it left"),

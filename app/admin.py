@@ -1,0 +1,63 @@
+"""Kafka's admin client for clusters: what one broker does not answer, another one is asked.
+
+aiokafka's own asks one broker by chance, and gives up where that one is away. Until the others have noticed, which
+takes some seconds, it is still named among them: one command of three would fail.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
+
+from app.settings import Settings
+
+# aiokafka's 40 s would be waited for once for each broker that takes connections and does not answer.
+ANSWER_SECONDS = 15.0
+RETRY_SECONDS = 0.1
+
+
+class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
+    """Asks another broker when one is away."""
+
+    async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
+        return await ask_any(self._client, request) if node_id is None else await self._client.send(node_id, request)
+
+    async def _send_to_controller(self, request: Any) -> Any:
+        """With KRaft any broker passes on what only the controller does, and the one that is named changes."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while (named := self._client.cluster.controller) is None or not await self._client.ready(named.nodeId):
+                await self._client.force_metadata_update()
+                await asyncio.sleep(RETRY_SECONDS)
+        return await super()._send_to_controller(request)
+
+
+async def ask_any(client: AIOKafkaClient, request: Any) -> Any:
+    """Ask brokers in random order, one after the other, until one answers; of what may be asked twice.
+
+    Raises:
+        KafkaError: what the last one did; NodeNotReadyError, KafkaConnectionError or RequestTimedOutError.
+    """
+    failure: Exception = NodeNotReadyError("no broker is known")
+    nodes = [broker.nodeId for broker in client.cluster.brokers()]
+    for node in random.sample(nodes, len(nodes)):
+        try:
+            return await client.send(node, request)
+        except (NodeNotReadyError, KafkaConnectionError, RequestTimedOutError) as error:
+            failure = error
+    raise failure
+
+
+@asynccontextmanager
+async def administering(settings: Settings) -> AsyncIterator[Admin]:
+    """An admin client, connected."""
+    admin = Admin(**settings.kafka(), request_timeout_ms=round(ANSWER_SECONDS * 1000))
+    try:  # around the start, too: one that fails has connections to close
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
