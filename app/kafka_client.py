@@ -1,22 +1,29 @@
-"""aiokafka's client, made fit for clusters whose brokers come and go, in two things that Java's client does as well.
+"""aiokafka's client, made fit for clusters whose brokers come, go and hang.
 
 When none of the brokers that it knows answers, it asks the bootstrap servers again (KIP-899). A client that has looked
 while only one broker was there would otherwise, once that one is gone, never hear of the others, who are back.
 
-And a connection has to be set up within a few seconds (KIP-601). The kernel takes connections for a broker that hangs;
+A connection has to be set up within a few seconds (KIP-601). The kernel takes connections for a broker that hangs;
 aiokafka would wait 40 s for its first answer, and open no other connection meanwhile.
+
+A broker that does not say soon who the brokers are is not waited for, as long as others may be asked: a client that has
+noticed that one hangs asks by chance the very same.
 """
 
 from typing import Any
 
 from aiokafka import client
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 
 SETUP_SECONDS = 5.0  # for each answer until it is set up; Java's socket.connection.setup.timeout.ms begins with 10 s
+ANSWER_SECONDS = 10.0  # for metadata
 
 _update = AIOKafkaClient._metadata_update  # noqa: SLF001 - see test_engine_insides.py
 _connect = client.create_conn
+_send = AIOKafkaConnection.send
 
 
 async def _metadata_update(self: AIOKafkaClient, cluster: Any, topics: Any) -> bool:
@@ -38,7 +45,18 @@ async def _create_conn(host: str, port: int, *, request_timeout_ms: int, **optio
     return connection
 
 
+def _send_soon(self: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
+    whole = self._request_timeout
+    try:
+        if isinstance(request, MetadataRequest):
+            self._request_timeout = min(whole, ANSWER_SECONDS)
+        return _send(self, request, *arguments, **options)  # an awaitable, which has taken the time over
+    finally:
+        self._request_timeout = whole
+
+
 def install() -> None:
     """Make every aiokafka client of this process so."""
     AIOKafkaClient._metadata_update = _metadata_update  # noqa: SLF001
+    AIOKafkaConnection.send = _send_soon
     client.create_conn = _create_conn

@@ -1,5 +1,6 @@
 """What aiokafka's client is made to do where brokers come and go."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,21 @@ async def test_a_broker_that_hangs_is_given_up_soon(monkeypatch: pytest.MonkeyPa
     assert time.monotonic() - began < 5
 
 
+async def test_metadata_is_not_waited_for_as_long_as_other_answers(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that hangs when it is asked who the others are costs that much only; its connection keeps its time."""
+    monkeypatch.setattr(kafka_client, "ANSWER_SECONDS", 0.0)
+    client = connected(kafka)
+    monkeypatch.setattr(client, "bootstrap", refuse)
+    client.cluster._brokers = {GONE: BrokerMetadata(GONE, *address(kafka), None)}
+    client._sync_task = asyncio.current_task()
+    try:
+        assert not await client._metadata_update(client.cluster, None)
+        assert (await client._get_conn(GONE))._request_timeout == client._request_timeout_ms / 1000
+    finally:
+        client._sync_task = None
+        await client.close()
+
+
 async def test_an_answer_may_take_longer_than_a_connection(kafka: str) -> None:
     """Only setting it up has the shorter time: joining a group is answered when all others have joined, too."""
     client = connected(kafka)
@@ -80,6 +96,17 @@ async def test_what_only_the_controller_does_waits_for_one(kafka: str) -> None:
     async with administering(Settings(bootstrap_servers=kafka)) as admin:
         admin._client.cluster.controller = BrokerMetadata(GONE, HOST, free_port(), None)
         assert (await admin.delete_topics(["no-such-topic"])).topic_error_codes
+
+
+async def refuse() -> None:
+    """What `bootstrap` does where no server answers."""
+    raise KafkaConnectionError
+
+
+def address(kafka: str) -> tuple[str, int]:
+    """Host and port."""
+    host, _, port = kafka.partition(":")
+    return host, int(port)
 
 
 @contextmanager
