@@ -7,6 +7,7 @@ worker whose partitions are restored a few times would hold them as often.
 import asyncio
 from contextlib import nullcontext
 
+from app import allocator
 from tables.table import Table
 
 
@@ -37,3 +38,4 @@ async def _free(table: Table, turn: asyncio.Lock | None) -> None:
     async with turn or nullcontext():
         for _ in table.empty():
             await asyncio.sleep(0)
+    allocator.give_back()

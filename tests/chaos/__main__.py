@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from app.broker import bootstrap
-from tests.chaos.catalogue import FAULTS, Fault
+from tests.chaos.catalogue import FAULTS, SOAK_ROW, Fault, lasting
 from tests.chaos.report import Line, append, commit, results, write
 from tests.chaos.run import running
 
@@ -31,8 +31,11 @@ def main() -> int:
     parser.add_argument("--report", type=Path, help="write what was done and what came out to this file (Markdown)")
     parser.add_argument("--results", type=Path, help="keep results in this file; the report has all that it holds")
     parser.add_argument("--logs", type=Path, help="keep the workers' logs in this folder")
+    parser.add_argument("--minutes", type=float, help="how long a soak lasts; default: 10 in the long form")
     asked = parser.parse_args()
     faults = [fault for name in asked.row for fault in names[name]] or list(FAULTS)
+    if asked.minutes is not None:
+        faults = [lasting(fault, asked.minutes) if fault.row == SOAK_ROW else fault for fault in faults]
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what is tested
     tested, seeds = commit(), asked.seed or [random.randrange(1_000_000)]
     with bootstrap() as servers, tempfile.TemporaryDirectory() as temporary:

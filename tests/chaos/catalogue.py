@@ -1,5 +1,6 @@
 """The fault matrix: every row of it, the scenarios that make it, and how large their short and full forms are."""
 
+import dataclasses
 from typing import NamedTuple
 
 from tables import DOMAINS
@@ -21,6 +22,7 @@ from tests.chaos.scenarios import (
 ALL = tuple(domain.name for domain in DOMAINS)
 BOUNDED = ("assessments", "players")
 SEVERAL = ("assessments", "players", "workers")
+SOAK_ROW = 16
 
 
 class Fault(NamedTuple):
@@ -70,7 +72,7 @@ FAULTS = (
     Fault(
         4, "elections", "brokers of a cluster of three are killed, stopped and restarted under load, two at once, too",
         "all goes on while one is away",
-        elections.elections, Size(1_000), Size(10_000, 8, SEVERAL, 10.0),
+        elections.elections, Size(1_000), Size(10_000, 5, SEVERAL, 10.0),
     ),
     Fault(
         5, "rebalance", "workers 1 → 3 → 2 under load, some killed", "pause of partitions that do not move",
@@ -150,6 +152,12 @@ FAULTS = (
         soaking.soak, Size(5_000, 1, BOUNDED, 15), Size(20_000, 1, BOUNDED, 600),
     ),
 )  # fmt: skip
+
+
+def lasting(fault: Fault, minutes: float) -> Fault:
+    """The same, for so long."""
+    short, full = (dataclasses.replace(size, seconds=60 * minutes) for size in (fault.short, fault.full))
+    return fault._replace(short=short, full=full)
 
 
 def named(name: str) -> Fault:

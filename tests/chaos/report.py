@@ -89,7 +89,7 @@ def _text(lines: Sequence[Line]) -> list[str]:
         + (f"all exact but: {', '.join(broken)}" if broken else "every run exact"),
         *([f"- Failed before something was mended: {', '.join(found)}"] if found else []),
         f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
-        f"- Kafka {KAFKA_VERSION} (embedded, one broker), Python {platform.python_version()}, "
+        f"- Kafka {KAFKA_VERSION} (embedded; one broker, three under elections), Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("faust-streaming", "aiokafka")),
         f"- {platform.system()} on {cpu_count()} cores of {platform.machine()}",
         "",

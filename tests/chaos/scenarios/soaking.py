@@ -1,6 +1,7 @@
 """Row 16: whatever else there is, in random order, for a long time, and one worker that lives through all of it."""
 
 import asyncio
+import csv
 import json
 import os
 import signal
@@ -201,6 +202,7 @@ def judge(run: Run, samples: list[Sample]) -> None:
     Raises:
         AssertionError: memory, files or tasks have grown.
     """
+    _keep(run.folder / "samples.csv", samples)
     first = samples[0].seconds
     whole = samples[-1].seconds - first
     warm = [one for one in samples if one.seconds - first > WARM_SHARE * whole]
@@ -222,6 +224,12 @@ def judge(run: Run, samples: list[Sample]) -> None:
         raise AssertionError(f"resident memory grows: {run.figures}")
     if files[1] > files[0] + MORE_FILES or tasks[1] > tasks[0] + MORE_TASKS:
         raise AssertionError(f"open files or tasks grow: {run.figures}")
+
+
+def _keep(path: Path, samples: list[Sample]) -> None:
+    """Beside the logs, so that growth can be looked at."""
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([Sample._fields, *samples])
 
 
 def theil_sen(points: Sequence[tuple[float, float]]) -> float:
