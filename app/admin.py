@@ -14,10 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
 
+from app.kafka_client import while_hanging
 from app.settings import Settings
 
-# aiokafka's 40 s would be waited for once for each broker that takes connections and does not answer.
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 40.0  # as aiokafka's own
 RETRY_SECONDS = 0.1
 
 
@@ -25,7 +25,9 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
     """Asks another broker when one is away."""
 
     async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
-        return await ask_any(self._client, request) if node_id is None else await self._client.send(node_id, request)
+        if node_id is not None:
+            return await self._client.send(node_id, request)
+        return await while_hanging(lambda: ask_any(self._client, request), ANSWER_SECONDS)
 
     async def _send_to_controller(self, request: Any) -> Any:
         """With KRaft any broker passes on what only the controller does, and the one that is named changes."""
@@ -55,7 +57,7 @@ async def ask_any(client: AIOKafkaClient, request: Any) -> Any:
 @asynccontextmanager
 async def administering(settings: Settings) -> AsyncIterator[Admin]:
     """An admin client, connected."""
-    admin = Admin(**settings.kafka(), request_timeout_ms=round(ANSWER_SECONDS * 1000))
+    admin = Admin(**settings.kafka())
     try:  # around the start, too: one that fails has connections to close
         await admin.start()
         yield admin

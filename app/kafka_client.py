@@ -4,24 +4,29 @@ When none of the brokers that it knows answers, it asks the bootstrap servers ag
 while only one broker was there would otherwise, once that one is gone, never hear of the others, who are back.
 
 A connection has to be set up within a few seconds (KIP-601). The kernel takes connections for a broker that hangs;
-aiokafka would wait 40 s for its first answer, and open no other connection meanwhile.
+aiokafka would wait 40 s for its first answer, and open no other connection meanwhile. Where no other broker answers
+either, it is tried again for as long as that.
 
 A broker that does not say soon who the brokers are is not waited for, as long as others may be asked: a client that has
 noticed that one hangs asks by chance the very same.
 """
 
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from aiokafka import client
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
 from aiokafka.protocol.metadata import MetadataRequest
 
 SETUP_SECONDS = 5.0  # for each answer until it is set up; Java's socket.connection.setup.timeout.ms begins with 10 s
 ANSWER_SECONDS = 10.0  # for metadata
+T = TypeVar("T")
 
 _update = AIOKafkaClient._metadata_update  # noqa: SLF001 - see test_engine_insides.py
+_bootstrap = AIOKafkaClient.bootstrap
 _connect = client.create_conn
 _send = AIOKafkaConnection.send
 
@@ -36,6 +41,27 @@ async def _metadata_update(self: AIOKafkaClient, cluster: Any, topics: Any) -> b
     except KafkaConnectionError:
         return False
     return bool(await _update(self, cluster, topics))
+
+
+async def while_hanging(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Try again for so many seconds what has failed because somebody hung: it took long. A refusal comes at once.
+
+    Raises:
+        KafkaError: what the last attempt did.
+    """
+    began = time.monotonic()
+    while True:
+        tried = time.monotonic()
+        try:
+            return await attempt()
+        except (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError):
+            now = time.monotonic()
+            if now - tried < SETUP_SECONDS or now - began > seconds:
+                raise
+
+
+async def _bootstrap_again(self: AIOKafkaClient) -> None:
+    await while_hanging(lambda: _bootstrap(self), self._request_timeout_ms / 1000)
 
 
 async def _create_conn(host: str, port: int, *, request_timeout_ms: int, **options: Any) -> Any:
@@ -59,4 +85,5 @@ def install() -> None:
     """Make every aiokafka client of this process so."""
     AIOKafkaClient._metadata_update = _metadata_update  # noqa: SLF001
     AIOKafkaConnection.send = _send_soon
+    AIOKafkaClient.bootstrap = _bootstrap_again
     client.create_conn = _create_conn

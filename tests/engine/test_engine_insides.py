@@ -74,7 +74,7 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (AIOKafkaConsumer.end_offsets, "1649e097b227", "takes its time-out from _request_timeout_ms, not from the client"),
     (AIOKafkaClient._get_conn, "f1b61328045a", "says None where there is no connection; app.engine.producer.pace"),
     (kafka_client._update, "025619b78883", "app.kafka_client asks the bootstrap servers when it fails"),
-    (AIOKafkaClient.bootstrap, "b8b262261c99", "is called again then: starts no second synchronizer"),
+    (kafka_client._bootstrap, "b8b262261c99", "is called again then: starts no second synchronizer"),
     (kafka_client._send, "942d45361768", "takes its time limit when it is called, before it is awaited"),
     (kafka_client._connect, "d0b07cc0f6de", "app.kafka_client lets it connect within a shorter time"),
     (AIOKafkaClient._wait_on_metadata, "2887d75ac797", "raises UnknownTopicOrPartitionError where nobody answers"),

@@ -47,14 +47,34 @@ async def test_a_closed_client_stays_closed(kafka: str) -> None:
     assert client._sync_task is None
 
 
-async def test_a_broker_that_hangs_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broker_that_hangs_is_given_up_for_another(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its kernel takes the connection; nobody answers."""
     monkeypatch.setattr(kafka_client, "SETUP_SECONDS", 0.2)
     with hanging() as port:
+        client = connected(f"{HOST}:{port},{kafka}")
+        for _ in range(10):  # in random order
+            await client.bootstrap()
+            assert client.cluster.brokers()
+    await client.close()
+
+
+async def test_the_only_broker_is_tried_again_when_it_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may go on; it is waited for as long as for any answer."""
+    monkeypatch.setattr(kafka_client, "SETUP_SECONDS", 0.2)
+    with hanging() as port:
         client, began = connected(f"{HOST}:{port}"), time.monotonic()
+        client._request_timeout_ms = 1000
         with pytest.raises(KafkaConnectionError):
             await client.bootstrap()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began >= 1
+
+
+async def test_a_broker_that_refuses_is_not() -> None:
+    """Nobody is there: that is said at once."""
+    client, began = connected(f"{HOST}:{free_port()}"), time.monotonic()
+    with pytest.raises(KafkaConnectionError):
+        await client.bootstrap()
+    assert time.monotonic() - began < kafka_client.SETUP_SECONDS
 
 
 async def test_metadata_is_not_waited_for_as_long_as_other_answers(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
