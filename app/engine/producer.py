@@ -8,7 +8,7 @@ restored.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -263,17 +263,28 @@ class PartitionProducer:
         accumulator.fail_all(ProducerFenced("released"))
         accumulator._batches.clear()  # noqa: SLF001 - the sender would stumble over what has failed
         try:
-            await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
-        except (TimeoutError, KafkaError):
-            pass  # it is given up, whatever it says
-        except Exception as error:
-            log.warning("%s: giving its producer up met %r", self.transactional_id, error, exc_info=error)
+            error = await _within(self._producer.stop())
+            if error is not None and not isinstance(error, KafkaError):
+                log.warning("%s: giving its producer up met %r", self.transactional_id, error, exc_info=error)
         finally:
-            await self._producer.client.close()  # also when this is cancelled
+            await _within(self._producer.client.close())  # also when this is cancelled
             # What refers to this, or to the client itself, would keep all of it until the collector of cycles comes by.
             for name in ("_do_txn_commit", "_do_txn_offset_commit", "_send_produce_req"):
                 vars(self._producer._sender).pop(name, None)  # noqa: SLF001
             vars(self._producer.client).pop("_get_conn", None)
+
+
+async def _within(ending: Coroutine[Any, Any, None]) -> BaseException | None:
+    """Let it end, or leave it to itself after a while; returns what it raised.
+
+    A connection that is stalled takes no goodbye. Neither that, nor that whatever waits for it is cancelled, must get
+    out of here: it would end the restore of the partition without a word.
+    """
+    task = asyncio.create_task(ending, name="giving up")
+    task.add_done_callback(_retrieved)
+    await asyncio.wait({task}, timeout=STOP_SECONDS)
+    task.cancel()
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 def delivered_to(metadata: Iterable[Any], batch: Batch) -> int:

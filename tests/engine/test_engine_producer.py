@@ -23,6 +23,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 
 from app.engine import fetch
+from app.engine import producer as module
 from app.engine.producer import PartitionProducer, UnansweredRequestError, delivered_to
 from app.settings import Settings
 
@@ -252,6 +253,21 @@ async def test_what_a_producer_stumbles_over_when_it_is_given_up_stops_nobody(
     monkeypatch.setattr(AIOKafkaProducer, "stop", stumble)
     await producer.release()
     assert "giving its producer up met KeyError('a batch')" in caplog.text
+
+
+async def test_a_connection_that_does_not_end_is_not_waited_for(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is stalled takes no goodbye: it is left, and whoever restores the partition goes on."""
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    connections = list(producer._producer.client._conns.values())
+    for connection in connections:
+        connection._closed_fut = asyncio.get_running_loop().create_future()
+    await asyncio.wait_for(producer.release(), 5)
+    assert connections
+    assert not any(connection.connected() for connection in connections)
 
 
 async def test_clients_that_were_given_up_leave_nothing_behind(kafka: str, topic: str) -> None:
