@@ -7,14 +7,15 @@ takes some seconds, it is still named among them: one command of three would fai
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
 
-from app.kafka_client import while_hanging
+from app.kafka_client import SETUP_SECONDS, while_hanging
 from app.settings import Settings
 
 ANSWER_SECONDS = 40.0  # as aiokafka's own
@@ -26,15 +27,23 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
 
     async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
         if node_id is not None:
-            return await self._client.send(node_id, request)
-        return await while_hanging(lambda: ask_any(self._client, request), ANSWER_SECONDS)
+            answer: Any = await self._client.send(node_id, request)
+            code: int = getattr(answer, "error_code", 0)
+            if code and isinstance(request, OffsetFetchRequest):
+                # aiokafka overlooks it, and a coordinator that is only loading looks as if it knew of no offset.
+                raise for_code(code)
+            return answer
+        return await while_hanging(lambda: ask_any(self._client, request), SETUP_SECONDS, ANSWER_SECONDS)
 
     async def _send_to_controller(self, request: Any) -> Any:
         """With KRaft any broker passes on what only the controller does, and the one that is named changes."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while (named := self._client.cluster.controller) is None or not await self._client.ready(named.nodeId):
-                await self._client.force_metadata_update()
-                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while (named := self._client.cluster.controller) is None or not await self._client.ready(named.nodeId):
+                    await self._client.force_metadata_update()
+                    await asyncio.sleep(RETRY_SECONDS)
+        except TimeoutError as error:
+            raise KafkaConnectionError("no broker can be reached that speaks for the controller") from error
         return await super()._send_to_controller(request)
 
 
@@ -44,14 +53,12 @@ async def ask_any(client: AIOKafkaClient, request: Any) -> Any:
     Raises:
         KafkaError: what the last one did; NodeNotReadyError, KafkaConnectionError or RequestTimedOutError.
     """
-    failure: Exception = NodeNotReadyError("no broker is known")
     nodes = [broker.nodeId for broker in client.cluster.brokers()]
-    for node in random.sample(nodes, len(nodes)):
-        try:
+    *others, last = random.sample(nodes, len(nodes))
+    for node in others:  # no error is kept: with its traceback it would keep the client, until cycles are looked for
+        with suppress(NodeNotReadyError, KafkaConnectionError, RequestTimedOutError):
             return await client.send(node, request)
-        except (NodeNotReadyError, KafkaConnectionError, RequestTimedOutError) as error:
-            failure = error
-    raise failure
+    return await client.send(last, request)
 
 
 @asynccontextmanager

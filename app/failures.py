@@ -48,7 +48,7 @@ def explained() -> Iterator[None]:
         yield
     except (SettingsError, TopologyError, BrokerError) as error:
         fail(str(error), MISCONFIGURED)
-    except KafkaConnectionError:
+    except (KafkaConnectionError, TimeoutError):
         fail(*_no_kafka())
     except InputError as error:
         fail(str(error))

@@ -10,16 +10,19 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    KafkaConnectionError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
+    RequestTimedOutError,
     for_code,
 )
 
 from app.settings import Settings
 
-# The last one while it is away and no other broker has taken over yet.
+# The last three while it is away and no other broker has taken over yet.
 NOT_YET = (
-    GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError
+    GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError,
+    KafkaConnectionError, RequestTimedOutError,
 )  # fmt: skip
 COORDINATOR_SECONDS = 20.0  # a broker that was killed is taken for alive for 9 s
 RETRY_SECONDS = 0.1
@@ -65,11 +68,16 @@ async def committed_offsets(admin: AIOKafkaAdminClient, settings: Settings) -> d
     return dict(found)
 
 
-async def group_of(admin: AIOKafkaAdminClient, settings: Settings) -> Group:
-    """The group as its coordinator knows it now. A worker that was killed is in it until its session ends."""
-    (answer,) = await coordinated(lambda: admin.describe_consumer_groups([settings.application_id]))
+async def _described(admin: AIOKafkaAdminClient, group: str) -> dict[str, Any]:
+    (answer,) = await admin.describe_consumer_groups([group])
     (said,) = answer.to_object()["groups"]
     if said["error_code"]:
-        raise for_code(said["error_code"])(f"group {settings.application_id}")
+        raise for_code(said["error_code"])(f"group {group}")
+    return dict(said)
+
+
+async def group_of(admin: AIOKafkaAdminClient, settings: Settings) -> Group:
+    """The group as its coordinator knows it now. A worker that was killed is in it until its session ends."""
+    said = await coordinated(lambda: _described(admin, settings.application_id))
     members = [Member(member["member_id"], member["client_host"]) for member in said["members"]]
     return Group(said["state"], sorted(members))

@@ -4,8 +4,8 @@ When none of the brokers that it knows answers, it asks the bootstrap servers ag
 while only one broker was there would otherwise, once that one is gone, never hear of the others, who are back.
 
 A connection has to be set up within a few seconds (KIP-601). The kernel takes connections for a broker that hangs;
-aiokafka would wait 40 s for its first answer, and open no other connection meanwhile. Where no other broker answers
-either, it is tried again for as long as that.
+aiokafka would wait 40 s for its first answer, and open no other connection meanwhile. A client that is started where
+nobody else answers tries again for as long as that.
 
 A broker that does not say soon who the brokers are is not waited for, as long as others may be asked: a client that has
 noticed that one hangs asks by chance the very same.
@@ -16,12 +16,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from aiokafka import client
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.structs import BrokerMetadata
 
-SETUP_SECONDS = 5.0  # for each answer until it is set up; Java's socket.connection.setup.timeout.ms begins with 10 s
+SETUP_SECONDS = 10.0  # for each answer until it is set up; as Java's socket.connection.setup.timeout.ms
 ANSWER_SECONDS = 10.0  # for metadata
 T = TypeVar("T")
 
@@ -32,18 +33,28 @@ _send = AIOKafkaConnection.send
 
 
 async def _metadata_update(self: AIOKafkaClient, cluster: Any, topics: Any) -> bool:
-    if await _update(self, cluster, topics):
-        return True
-    if self._sync_task is None:
-        return False
+    return bool(await _update(self, cluster, topics) or await _update_from_servers(self, cluster, topics))
+
+
+async def _update_from_servers(self: AIOKafkaClient, cluster: Any, topics: Any) -> bool:
+    """Ask the bootstrap servers, as if they were brokers of the cluster.
+
+    Not by `bootstrap`: it forgets all topics for a moment, and a group whose leader sees none assigns none.
+    """
+    servers = {f"{host}:{port}": BrokerMetadata(f"{host}:{port}", host, port, None) for host, port, _ in self.hosts}
+    self.cluster._brokers = {**self.cluster._brokers, **servers}  # noqa: SLF001
     try:
-        await self.bootstrap()
-    except KafkaConnectionError:
-        return False
-    return bool(await _update(self, cluster, topics))
+        return bool(await _update(self, cluster, topics))
+    finally:
+        known = self.cluster._brokers  # noqa: SLF001 - others, if they have told
+        self.cluster._brokers = {node: broker for node, broker in known.items() if node not in servers}  # noqa: SLF001
+        for server in servers:
+            connection = self._conns.pop((server, ConnectionGroup.DEFAULT), None)
+            if connection is not None:
+                connection.close()
 
 
-async def while_hanging(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
+async def while_hanging(attempt: Callable[[], Awaitable[T]], hung_seconds: float, seconds: float) -> T:
     """Try again for so many seconds what has failed because somebody hung: it took long. A refusal comes at once.
 
     Raises:
@@ -56,12 +67,13 @@ async def while_hanging(attempt: Callable[[], Awaitable[T]], seconds: float) -> 
             return await attempt()
         except (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError):
             now = time.monotonic()
-            if now - tried < SETUP_SECONDS or now - began > seconds:
+            if now - tried < hung_seconds or now - began > seconds:
                 raise
 
 
 async def _bootstrap_again(self: AIOKafkaClient) -> None:
-    await while_hanging(lambda: _bootstrap(self), self._request_timeout_ms / 1000)
+    seconds = self._request_timeout_ms / 1000
+    await while_hanging(lambda: _bootstrap(self), min(SETUP_SECONDS, seconds), seconds)
 
 
 async def _create_conn(host: str, port: int, *, request_timeout_ms: int, **options: Any) -> Any:
@@ -84,6 +96,6 @@ def _send_soon(self: AIOKafkaConnection, request: Any, *arguments: Any, **option
 def install() -> None:
     """Make every aiokafka client of this process so."""
     AIOKafkaClient._metadata_update = _metadata_update  # noqa: SLF001
-    AIOKafkaConnection.send = _send_soon
     AIOKafkaClient.bootstrap = _bootstrap_again
+    AIOKafkaConnection.send = _send_soon
     client.create_conn = _create_conn

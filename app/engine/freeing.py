@@ -26,7 +26,12 @@ class Freeing:
         """
         task = asyncio.create_task(_free(table, turn), name="freeing")
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._freed)
+
+    def _freed(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not self._running:  # once for all that a rebalance has taken away
+            allocator.give_back()
 
     def stop(self) -> None:
         """Leave the rest to the end of the process."""
@@ -38,4 +43,3 @@ async def _free(table: Table, turn: asyncio.Lock | None) -> None:
     async with turn or nullcontext():
         for _ in table.empty():
             await asyncio.sleep(0)
-    allocator.give_back()

@@ -262,16 +262,21 @@ class PartitionProducer:
             manager._transaction_waiter.add_done_callback(_retrieved)  # noqa: SLF001
         accumulator.fail_all(ProducerFenced("released"))
         accumulator._batches.clear()  # noqa: SLF001 - the sender would stumble over what has failed
+        client = self._producer.client
         try:
             error = await _within(self._producer.stop())
             if error is not None and not isinstance(error, KafkaError):
                 log.warning("%s: giving its producer up met %r", self.transactional_id, error, exc_info=error)
         finally:
-            await _within(self._producer.client.close())  # also when this is cancelled
+            # Also when this is cancelled. One that is stalled would wait until what it has to say is taken.
+            for connection in client._conns.values():  # noqa: SLF001
+                if connection._writer is not None:  # noqa: SLF001
+                    connection._writer.transport.abort()  # noqa: SLF001
+            await _within(client.close())
             # What refers to this, or to the client itself, would keep all of it until the collector of cycles comes by.
             for name in ("_do_txn_commit", "_do_txn_offset_commit", "_send_produce_req"):
                 vars(self._producer._sender).pop(name, None)  # noqa: SLF001
-            vars(self._producer.client).pop("_get_conn", None)
+            vars(client).pop("_get_conn", None)
 
 
 async def _within(ending: Coroutine[Any, Any, None]) -> BaseException | None:
@@ -282,8 +287,10 @@ async def _within(ending: Coroutine[Any, Any, None]) -> BaseException | None:
     """
     task = asyncio.create_task(ending, name="giving up")
     task.add_done_callback(_retrieved)
-    await asyncio.wait({task}, timeout=STOP_SECONDS)
-    task.cancel()
+    try:
+        await asyncio.wait({task}, timeout=STOP_SECONDS)
+    finally:
+        task.cancel()
     return task.exception() if task.done() and not task.cancelled() else None
 
 

@@ -3,11 +3,14 @@
 import argparse
 import logging
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from itertools import product
 from pathlib import Path
+
+from aiokafka.errors import KafkaError
 
 from app.broker import bootstrap
 from tests.chaos.catalogue import FAULTS, SOAK_ROW, Fault, lasting
@@ -58,7 +61,7 @@ def _run(fault: Fault, servers: str, folder: Path, seed: int, tested: str, *, fu
     try:
         with running(servers, folder, fault.name, seed=seed, size=size) as run:
             verdict = fault.scenario(run)
-    except (AssertionError, RuntimeError, TimeoutError) as error:
+    except (AssertionError, RuntimeError, KafkaError, OSError, subprocess.SubprocessError) as error:
         said = str(error).partition("\n")[0]
         print(f"{fault.row:2} {fault.name}: NOT EXACT with seed {seed}: {error}", flush=True)
     seconds = time.monotonic() - started

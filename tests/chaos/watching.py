@@ -24,12 +24,14 @@ from app.topology import topic_name
 from tables.players import PLAYERS
 from tests.chaos.checker import BrokenError, Verdict, expect
 from tests.chaos.oracle import PlayersOracle
+from tests.chaos.process import wait_for
 from tests.oracle.difference import difference
 from tests.oracle.interface import Raw
 
 ASKERS = 4  # so that some question is under way when a worker that was stopped wakes
 PAUSE_SECONDS = 0.1  # of each of them between two questions: enough to meet every fault, too little to be a load
 ANSWER_SECONDS = 5.0
+FOLLOWS_SECONDS = 60.0
 
 
 class Answer(NamedTuple):
@@ -58,6 +60,7 @@ class Watcher:
         self._durable: dict[int, int] = {}
         self._rng = random.Random(len(players))
         self._end = threading.Event()
+        self._follows = threading.Event()
         self.answers: list[Answer] = []
         self.silent = 0
 
@@ -75,6 +78,7 @@ class Watcher:
         thread = threading.Thread(target=run, name="watcher")
         thread.start()
         try:
+            wait_for(lambda: self._follows.is_set() or bool(failed), FOLLOWS_SECONDS)  # before the first fault
             yield
         finally:
             self._end.set()
@@ -93,6 +97,7 @@ class Watcher:
             topic = topic_name(self._settings, PLAYERS, "totals")
             consumer.assign([TopicPartition(topic, number) for number in range(self._settings.partitions)])
             following = asyncio.create_task(self._follow(consumer))
+            self._follows.set()
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_SECONDS)) as session:
                 await asyncio.gather(*(self._keep_asking(session) for _ in range(ASKERS)))
         finally:

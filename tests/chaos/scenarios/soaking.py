@@ -42,6 +42,7 @@ MIB = 1024 * 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SLOPE_MIB_PER_MINUTE = 1.0  # beyond it 10 minutes would have grown the worker by a tenth
 MORE_FILES, MORE_TASKS = 10, 10  # than after the warm-up: connections that come and go with a fault
+POINTS = 1_000  # their pairs are half a million
 JUDGED_MINUTES = 5.0  # a minute or two say nothing of a slope
 
 
@@ -209,7 +210,8 @@ def judge(run: Run, samples: list[Sample]) -> None:
     before = max(one.resident_bytes for one in samples[: -len(warm)]) / MIB
     minutes = [(one.seconds - first) / 60 for one in warm]
     resident = [one.resident_bytes / MIB for one in warm]
-    slope = theil_sen(list(zip(minutes, resident, strict=True)))
+    points = list(zip(minutes, resident, strict=True))
+    slope = theil_sen(points[:: max(1, len(points) // POINTS)])
     third = len(warm) // 3
     files = _thirds([one.files for one in warm], third)
     tasks = _thirds([one.tasks for one in warm if one.tasks is not None], third)
