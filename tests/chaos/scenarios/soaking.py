@@ -41,9 +41,12 @@ STANDBYS = {"TIDEMARK_STANDBYS": "1"}
 MIB = 1024 * 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SLOPE_MIB_PER_MINUTE = 1.0  # beyond it 10 minutes would have grown the worker by a tenth
-MORE_FILES, MORE_TASKS = 10, 10  # than after the warm-up: connections that come and go with a fault
+MORE_FILES, MORE_TASKS = 10, 10  # than after the warm-up
 POINTS = 1_000  # their pairs are half a million
 JUDGED_MINUTES = 5.0  # a minute or two say nothing of a slope
+
+
+Quantiles = tuple[float, float, float]
 
 
 class Sample(NamedTuple):
@@ -207,7 +210,6 @@ def judge(run: Run, samples: list[Sample]) -> None:
     first = samples[0].seconds
     whole = samples[-1].seconds - first
     warm = [one for one in samples if one.seconds - first > WARM_SHARE * whole]
-    before = max(one.resident_bytes for one in samples[: -len(warm)]) / MIB
     minutes = [(one.seconds - first) / 60 for one in warm]
     resident = [one.resident_bytes / MIB for one in warm]
     points = list(zip(minutes, resident, strict=True))
@@ -215,16 +217,18 @@ def judge(run: Run, samples: list[Sample]) -> None:
     third = len(warm) // 3
     files = _thirds([one.files for one in warm], third)
     tasks = _thirds([one.tasks for one in warm if one.tasks is not None], third)
-    run.note("resident memory", f"{resident[0]:.0f} to {resident[-1]:.0f} MiB, at most {before:.0f} while it warmed up")
-    run.note("memory slope", f"{slope:+.2f} MiB per minute over {minutes[-1] - minutes[0]:.1f} minutes")
-    run.note("open files, at most", f"{files[0]} to {files[1]}")
-    run.note("tasks, at most", f"{tasks[0]} to {tasks[1]}")
-    if minutes[-1] - minutes[0] < JUDGED_MINUTES:
+    memory = _thirds(resident, third)
+    judged = minutes[-1] - minutes[0]
+    run.note("memory slope", f"{slope:+.2f} MiB per minute over {judged:.1f} minutes")
+    for name, (early, late) in {"resident MiB": memory, "open files": files, "tasks": tasks}.items():
+        figures = [f"{one:.0f} to {other:.0f}" for one, other in zip(early, late, strict=True)]
+        run.note(name, f"at least {figures[0]}, half of the time {figures[1]}, at most {figures[2]}")
+    if judged < JUDGED_MINUTES:
         return
-    # Memory that the allocator has given back and takes again is no growth.
-    if slope > SLOPE_MIB_PER_MINUTE and median(resident[-third:]) > before:
+    apart = judged * 2 / 3  # from the middle of the first third to the middle of the last
+    if min(slope, _growth(memory) / apart) > SLOPE_MIB_PER_MINUTE:
         raise AssertionError(f"resident memory grows: {run.figures}")
-    if files[1] > files[0] + MORE_FILES or tasks[1] > tasks[0] + MORE_TASKS:
+    if _growth(files) > MORE_FILES or _growth(tasks) > MORE_TASKS:
         raise AssertionError(f"open files or tasks grow: {run.figures}")
 
 
@@ -242,6 +246,15 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> float:
     return median((y - b) / (x - a) for (a, b), (x, y) in combinations(points, 2))
 
 
-def _thirds(values: list[int], third: int) -> tuple[int, int]:
-    """The most in the first and in the last third: while Kafka is away there are fewer."""
-    return max(values[:third]), max(values[-third:])
+def _thirds(values: Sequence[float], third: int) -> tuple[Quantiles, Quantiles]:
+    """The least, the median and the most in the first and in the last third."""
+    first, last = values[:third], values[-third:]
+    return (min(first), median(first), max(first)), (min(last), median(last), max(last))
+
+
+def _growth(thirds: tuple[Quantiles, Quantiles]) -> float:
+    """Of what is always there: a leak raises the least, the median and the most alike.
+
+    One of them alone goes up with the faults: while a worker restores there are more, while Kafka is away fewer.
+    """
+    return min(late - early for early, late in zip(*thirds, strict=True))
