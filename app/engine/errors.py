@@ -51,6 +51,17 @@ FINAL = (
 )
 
 
+def forget(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error that was told, and of what it came of.
+
+    A future keeps its error, the error its traceback, that the frames it came through, and one of them the future: such
+    a ring, and all that the frames hold, would stay until the collector of cycles comes by, which is hardly ever.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 def in_words(error: BaseException) -> str:
     """An error and what it came of: the client hides the brokers' reasons behind errors of its own."""
     kind = type(error).__name__

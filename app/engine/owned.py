@@ -16,7 +16,7 @@ from agents.aggregate import aggregate
 from agents.task import Commit, FoldError, Task
 from app.clock import now_ms
 from app.engine.demands import Demands
-from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError, in_words
+from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError, forget, in_words
 from app.engine.failpoints import reach
 from app.engine.orders.assigned import assigned
 from app.engine.orders.commit import commit_until_revoked
@@ -224,6 +224,7 @@ class Owned:
                 if final is not None:
                     raise final from error
                 self._tell(error)
+                forget(error)
                 await self.lose()
                 await self._back_off()
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -24,7 +25,7 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.sender import EndTxnHandler, SendProduceReqHandler, TxnOffsetCommitHandler
 
-from app.engine.errors import refusal
+from app.engine.errors import forget, refusal
 from app.engine.starting import start
 
 log = logging.getLogger("tidemark.engine")
@@ -80,6 +81,17 @@ class PatientProduceHandler(SendProduceReqHandler):
     def __init__(self, sender: Any, batches: Any, deadline: float) -> None:
         super().__init__(sender, batches)
         self._deadline = deadline
+
+    async def do(self, node_id: int) -> Any:
+        """Send; a batch that fails keeps its error, and that, by its traceback, the frame that holds the batch."""
+        try:
+            return await super().do(node_id)
+        finally:
+            for batch in self._batches.values():
+                if batch.future.done() and not batch.future.cancelled():
+                    with suppress(Exception):
+                        batch.future.result()  # moves the traceback from the future to the error
+                    forget(batch.future.exception())
 
     def _can_retry(self, error: Exception, batch: Any) -> bool:
         if isinstance(error, BrokerResponseError) and time.monotonic() > self._deadline:
@@ -255,9 +267,11 @@ class PartitionProducer:
         # Never flush: what a failed transaction still holds must not reach the log under a later one.
         accumulator, manager = self._producer._message_accumulator, self._producer._txn_manager  # noqa: SLF001
         queued = [batch for batches in accumulator._batches.values() for batch in batches]  # noqa: SLF001
-        for batch in (*queued, *accumulator._pending_batches):  # noqa: SLF001
-            batch.future.add_done_callback(_retrieved)
-            batch._drain_waiter.add_done_callback(_retrieved)  # noqa: SLF001 - a new one, if it was to be sent again
+        batches = (*queued, *accumulator._pending_batches)  # noqa: SLF001
+        # A batch has a new waiter if it was to be sent again.
+        futures = [future for batch in batches for future in (batch.future, batch._drain_waiter)]  # noqa: SLF001
+        for future in futures:
+            future.add_done_callback(_retrieved)
         if manager._transaction_waiter is not None:  # noqa: SLF001
             manager._transaction_waiter.add_done_callback(_retrieved)  # noqa: SLF001
         accumulator.fail_all(ProducerFenced("released"))
@@ -277,6 +291,8 @@ class PartitionProducer:
             for name in ("_do_txn_commit", "_do_txn_offset_commit", "_send_produce_req"):
                 vars(self._producer._sender).pop(name, None)  # noqa: SLF001
             vars(client).pop("_get_conn", None)
+            # And what has failed keeps its error, that its traceback, and that whoever it came through.
+            manager._transaction_waiter = self._producer._sender._sender_task = None  # noqa: SLF001
 
 
 async def _within(ending: Coroutine[Any, Any, None]) -> BaseException | None:

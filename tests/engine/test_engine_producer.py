@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import time
 import weakref
 from collections.abc import AsyncIterator
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     InvalidProducerEpoch,
+    KafkaError,
     NodeNotReadyError,
     NotEnoughReplicasError,
     ProducerFenced,
@@ -24,6 +27,7 @@ from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 
 from app.engine import fetch
 from app.engine import producer as module
+from app.engine.errors import forget
 from app.engine.producer import PartitionProducer, UnansweredRequestError, delivered_to
 from app.settings import Settings
 
@@ -268,6 +272,48 @@ async def test_a_connection_that_does_not_end_is_not_waited_for(
     await asyncio.wait_for(producer.release(), 5)
     assert connections
     assert not any(connection.connected() for connection in connections)
+
+
+@pytest.mark.parametrize("lost", [ProduceRequest, EndTxnRequest])
+async def test_a_producer_that_failed_leaves_nothing_behind(
+    kafka: str, topic: str, lost: type, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its errors do not keep it by their tracebacks, as long as whoever has caught one forgets it."""
+    caplog.set_level(logging.CRITICAL, "aiokafka")  # as in a worker: pytest keeps what is logged, errors and all
+    producer = producer_of(kafka, topic, timeout_seconds=2)
+    await producer.fence()
+    inside, client = producer._producer, weakref.proxy(producer._producer.client)
+
+    async def refuse(node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, lost):
+            raise RequestTimedOutError
+        return await AIOKafkaClient.send(client, node, request, **options)
+
+    inside.client.send = refuse
+    left = [weakref.ref(each) for each in (inside, inside.client, inside._sender, inside._message_accumulator)]
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(TimeoutError):
+            await failed(producer, topic)
+        del inside.client.send, inside
+        await producer.release()
+        del producer
+        async with asyncio.timeout(5):  # the last of its tasks ends a little later
+            while any(each() is not None for each in left):  # noqa: ASYNC110 - there is no event
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+
+
+async def failed(producer: PartitionProducer, topic: str) -> None:
+    """A transaction that fails, and whose error is forgotten, as an owned partition does."""
+    try:
+        await transact(producer, topic, [b"x"])
+    except KafkaError as error:
+        forget(error)
+    else:
+        raise AssertionError
 
 
 async def test_clients_that_were_given_up_leave_nothing_behind(kafka: str, topic: str) -> None:

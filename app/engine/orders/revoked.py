@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from app.engine.errors import GenerationError
+from app.engine.errors import GenerationError, forget
 from app.engine.failpoints import reach
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ async def revoked(owned: "Owned") -> None:
             await producer.release()
     except Exception as error:  # noqa: BLE001 - whatever it was, the rows must not outlive it; `on_done` judges it
         log.warning("%r: its last commit failed (%s): the next owner folds those records again", owned, error)
+        forget(error)
         await owned.lose()
     owned.park()
     reach("revoked.released")
