@@ -57,7 +57,9 @@ def forget(error: BaseException | None) -> None:
     A future keeps its error, the error its traceback, that the frames it came through, and one of them the future: such
     a ring, and all that the frames hold, would stay until the collector of cycles comes by, which is hardly ever.
     """
-    while error is not None:
+    seen: set[int] = set()  # a refusal that is raised from the error that it came of is its cause and comes of it
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
 

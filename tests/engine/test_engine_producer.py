@@ -21,6 +21,7 @@ from aiokafka.errors import (
     NotEnoughReplicasError,
     ProducerFenced,
     RequestTimedOutError,
+    TopicAuthorizationFailedError,
 )
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
@@ -304,6 +305,17 @@ async def test_a_producer_that_failed_leaves_nothing_behind(
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()
+
+
+def test_errors_that_come_of_each_other_are_forgotten() -> None:
+    """As when a refusal is raised from the error that it was the cause of."""
+    refused, met = TopicAuthorizationFailedError("a topic"), KafkaError()
+    met.__cause__, refused.__cause__ = refused, met
+    with suppress(KafkaError):
+        raise refused
+    assert refused.__traceback__ is not None
+    forget(refused)
+    assert (refused.__traceback__, met.__traceback__) == (None, None)
 
 
 async def failed(producer: PartitionProducer, topic: str) -> None:
