@@ -3,6 +3,7 @@
 import argparse
 import logging
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ def main() -> int:
     if asked.minutes is not None:
         faults = [lasting(fault, asked.minutes) if fault.row == SOAK_ROW else fault for fault in faults]
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what is tested
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # workers and brokers end with it
     tested, seeds = commit(), asked.seed or [random.randrange(1_000_000)]
     with bootstrap() as servers, tempfile.TemporaryDirectory() as temporary:
         kept = asked.results or Path(temporary) / "results"
