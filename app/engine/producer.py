@@ -31,6 +31,7 @@ from app.engine.starting import start
 log = logging.getLogger("tidemark.engine")
 
 MAX_BATCH_BYTES = 512 * 1024  # half of the broker's default max.message.bytes; one cell is far smaller
+FENCE_SECONDS = 30
 STOP_SECONDS = 2  # what a transaction still waits for when its producer is given up is of no use to anybody
 RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0)  # between attempts to reach a broker; the last one repeats
 
@@ -200,8 +201,13 @@ class PartitionProducer:
             sender._muted_partitions.remove(partition)  # noqa: SLF001
 
     async def fence(self) -> None:
-        """Shut a former owner out: its open transaction is over when this returns, its later writes are refused."""
-        await start(self._producer)
+        """Shut a former owner out: its open transaction is over when this returns, its later writes are refused.
+
+        Raises:
+            TimeoutError: not within a bound; aiokafka's client may wait for ever for an answer that was lost.
+        """
+        async with asyncio.timeout(FENCE_SECONDS + self._timeout_seconds):
+            await start(self._producer)
 
     async def begin(self) -> None:
         """Begin a transaction."""
