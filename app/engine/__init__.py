@@ -12,6 +12,7 @@ What this worker owns:
 - `demands.py`    those who wait for a record out of turn
 - `changelog.py`  the steps of *assigned* that read the log
 - `producer.py`   the transactional producer of a partition
+- `sender.py`     what it replaces in aiokafka's sender
 - `standby.py`    warm copies of partitions that others own
 - `promotion.py`  a warm copy becomes the rows of an owned partition
 - `freeing.py`    frees tables that are of no use any more

@@ -1,5 +1,9 @@
 """What can go wrong with an owned partition, and what trying again cannot mend (`app.engine.trouble` judges)."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
@@ -49,6 +53,25 @@ FINAL = (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+
+
+@contextmanager
+def cancelled_by_us() -> Iterator[None]:
+    """Let a CancelledError out only where this task was cancelled; another one is made an error that passes.
+
+    A client that awaits a task of its own which it has cancelled may let that one's end out; it would end ours, too,
+    and without a word.
+
+    Raises:
+        KafkaError: it was not this task that was cancelled.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise KafkaError("a task of the client was cancelled") from error
 
 
 def forget(error: BaseException | None) -> None:

@@ -16,7 +16,15 @@ from agents.aggregate import aggregate
 from agents.task import Commit, FoldError, Task
 from app.clock import now_ms
 from app.engine.demands import Demands
-from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError, forget, in_words
+from app.engine.errors import (
+    PASSING,
+    GenerationError,
+    LostSliceError,
+    PositionError,
+    cancelled_by_us,
+    forget,
+    in_words,
+)
 from app.engine.failpoints import reach
 from app.engine.orders.assigned import assigned
 from app.engine.orders.commit import commit_until_revoked
@@ -214,8 +222,9 @@ class Owned:
     async def _live(self, generation: int) -> None:
         while not self.revoking.is_set():
             try:
-                await assigned(self, generation)
-                await commit_until_revoked(self)
+                with cancelled_by_us():
+                    await assigned(self, generation)
+                    await commit_until_revoked(self)
             except GenerationError:
                 await self.lose()
                 return

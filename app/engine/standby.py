@@ -25,6 +25,7 @@ from agents.warm import WarmCopy
 from app.clock import now_ms
 from app.engine import fetch, promotion
 from app.engine.changelog import new_task
+from app.engine.errors import cancelled_by_us
 from app.engine.starting import start
 from app.topology import topic_name
 
@@ -111,7 +112,8 @@ class Standby:
         while True:
             await self._changed.wait()
             try:
-                await self._tail()
+                with cancelled_by_us():
+                    await self._tail()
                 told = ""
             except Exception as error:  # noqa: BLE001 - copies are a help: whatever befalls them, the worker goes on
                 reason = f"{type(error).__name__}: {error}"

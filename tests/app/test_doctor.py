@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from click.testing import CliRunner
 
 from app import topology
+from app.admin import Admin, administering
 from app.commands import main
 from app.settings import Settings
 from app.topology import topic_name
@@ -41,16 +41,12 @@ def settings(loaded: Callable[..., Settings]) -> Settings:
     return loaded(TIDEMARK_PARTITIONS="1", TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="1")
 
 
-def administer(settings: Settings, work: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> None:
+def administer(settings: Settings, work: Callable[[Admin], Awaitable[Any]]) -> None:
     """Do something as an administrator would."""
 
     async def working() -> None:
-        admin = AIOKafkaAdminClient(**settings.kafka())
-        await admin.start()
-        try:
+        async with administering(settings) as admin:
             await work(admin)
-        finally:
-            await admin.close()
 
     asyncio.run(working())
 

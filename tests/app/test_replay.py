@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from click.testing import CliRunner, Result
 
 from app import topology
+from app.admin import administering
 from app.broker.ready import free_port
 from app.commands import main
 from app.engine.producer import PartitionProducer
@@ -182,12 +182,8 @@ def test_what_retention_has_deleted_is_not_forgotten_by_accident(settings: Setti
     source = TopicPartition(topic_name(settings, PLAYERS, "events"), 0)
 
     async def delete() -> None:
-        admin = AIOKafkaAdminClient(**settings.kafka())
-        await admin.start()
-        try:
+        async with administering(settings) as admin:
             await admin.delete_records({source: RecordsToDelete(before_offset=100)})
-        finally:
-            await admin.close()
 
     asyncio.run(delete())
     refused = run("replay", "players", "--execute")
@@ -237,13 +233,9 @@ def test_a_record_without_a_key_is_removed_with_all_before_it(settings: Settings
     topic = changelog(settings, TUTORS)
 
     async def policy(value: str) -> None:
-        admin = AIOKafkaAdminClient(**settings.kafka())
-        await admin.start()
-        try:
+        async with administering(settings) as admin:
             own = {"cleanup.policy": value, "segment.bytes": str(64 * 1024 * 1024)}
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, own)])
-        finally:
-            await admin.close()
 
     asyncio.run(policy("delete"))
     offset = write(settings, topic, [(None, b"nobody's")])

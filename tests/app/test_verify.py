@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from click.testing import CliRunner, Result
 
 from app import topology
+from app.admin import administering
 from app.broker.ready import free_port
 from app.commands import main
 from app.settings import Settings
@@ -122,12 +122,8 @@ def test_where_events_were_deleted_nothing_can_be_compared(installation: Setting
     source = topic(installation, "events", 0)
 
     async def delete() -> None:
-        admin = AIOKafkaAdminClient(**installation.kafka())
-        await admin.start()
-        try:
+        async with administering(installation) as admin:
             await admin.delete_records({source: RecordsToDelete(before_offset=5)})
-        finally:
-            await admin.close()
 
     asyncio.run(delete())
     wait_for(lambda: verdict()[0] == 4, 30)

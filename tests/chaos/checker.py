@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka.admin import AIOKafkaAdminClient
 
+from app import group
+from app.admin import administering
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
@@ -130,13 +131,9 @@ async def settle(settings: Settings, domains: Iterable[Domain], seconds: float =
 
 async def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
     """(topic, partition) -> what the installation's group has committed."""
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    await admin.start()
-    try:
-        found = await admin.list_consumer_group_offsets(settings.application_id)
-        return {(partition.topic, partition.partition): committed.offset for partition, committed in found.items()}
-    finally:
-        await admin.close()
+    async with administering(settings) as admin:
+        found = await group.committed_offsets(admin, settings)
+    return {(partition.topic, partition.partition): committed.offset for partition, committed in found.items()}
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------

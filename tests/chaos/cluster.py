@@ -9,6 +9,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -94,10 +95,11 @@ def clustered(folder: Path) -> Iterator[list[Node]]:
     nodes = [Node(folder / f"node-{number}", number) for number in range(1, NODES + 1)]
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     with ExitStack() as stack:
+        voters = ",".join(node.voter for node in nodes)
+        with ThreadPoolExecutor() as side_by_side:  # a JVM each, and it is mostly their start
+            list(side_by_side.map(lambda node: node.format(cluster, voters), nodes))
         for node in nodes:
-            node.format(cluster, ",".join(other.voter for other in nodes))
             stack.callback(node.end)
-        for node in nodes:
             node.start()
         yield nodes
 

@@ -6,9 +6,10 @@ import random
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 
 from app import topology
+from app.admin import administering
 from app.settings import Settings
 from app.topology import topic_name
 from tables.players import PLAYERS
@@ -35,11 +36,9 @@ async def write(settings: Settings, first: int, events: int) -> None:
 
 async def empty(settings: Settings) -> None:
     """What retention does to a topic that nobody has written to for long enough."""
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    await admin.start()
-    topic, everything = topic_name(settings, PLAYERS, "events"), RecordsToDelete(before_offset=-1)
-    await admin.delete_records({TopicPartition(topic, number): everything for number in range(settings.partitions)})
-    await admin.close()
+    async with administering(settings) as admin:
+        topic, everything = topic_name(settings, PLAYERS, "events"), RecordsToDelete(before_offset=-1)
+        await admin.delete_records({TopicPartition(topic, number): everything for number in range(settings.partitions)})
 
 
 def folded(run: Run) -> int:

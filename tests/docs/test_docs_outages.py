@@ -2,7 +2,7 @@
 
 import re
 
-from app.engine import owned, producer, totals, trouble
+from app.engine import owned, sender, totals, trouble
 from app.engine.orders import assigned
 from app.main import REQUEST_SECONDS
 from app.reach import LOOK_SECONDS
@@ -21,7 +21,7 @@ def test_the_pauses_between_attempts_are_those_of_the_engine() -> None:
     """Each of them, in order; the last one repeats."""
     found = re.findall(r"\| ([\d., ]+?)(?: s)?, then every (\d+) s", said())
     pauses = [(*map(float, first.split(",")), float(last)) for first, last in found]
-    assert pauses == [owned.BACKOFF_SECONDS, producer.RECONNECT_SECONDS]
+    assert pauses == [owned.BACKOFF_SECONDS, sender.RECONNECT_SECONDS]
 
 
 def test_the_times_are_those_of_the_engine() -> None:

@@ -59,7 +59,11 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (fetcher.PartitionRecords._unpack_records, "8612fb5be1a3", "ParsedPartitionRecords hands on what it parses"),
     (fetcher.PartitionRecords._consumer_record, "b262b33d5687", "replaced for those who ask"),
     (fetcher.FetchResult, "fa61b3894a7f", "ParsedFetchResult.getall is its own without the loop"),
-    (fetcher.Fetcher.close, "8259a9e794a6", "cancels its task once, and waits for it: app.engine.fetch.stop"),
+    (
+        fetcher.Fetcher.close,
+        "8259a9e794a6",
+        "cancels once, and raises what its tasks raise: fetch.close",
+    ),
     (fetcher.Fetcher.fetched_records, "b4ecba13bb50", "calls getall, with a bound"),
     (
         GroupCoordinator._heartbeat_routine,
@@ -72,7 +76,7 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (GroupCoordinator.check_errors, "d32611d6fa44", "asks, and raises the error"),
     (GroupCoordinator.request_rejoin, "351f9c424a03", "after an error that passes the group is joined again"),
     (AIOKafkaConsumer.end_offsets, "1649e097b227", "takes its time-out from _request_timeout_ms, not from the client"),
-    (AIOKafkaClient._get_conn, "f1b61328045a", "says None where there is no connection; app.engine.producer.pace"),
+    (AIOKafkaClient._get_conn, "f1b61328045a", "says None where there is no connection; app.engine.sender.pace"),
     (kafka_client._update, "025619b78883", "app.kafka_client asks the bootstrap servers when it fails"),
     (kafka_client._bootstrap, "b8b262261c99", "is called again then: starts no second synchronizer"),
     (kafka_client._send, "942d45361768", "takes its time limit when it is called, before it is awaited"),

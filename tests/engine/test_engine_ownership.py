@@ -144,6 +144,38 @@ async def test_two_revocations_at_once_take_turns(engine: Engine, monkeypatch: p
     assert steps == ["commit True", "committed", "commit False", "committed"]
 
 
+async def test_a_client_that_lets_a_cancellation_of_its_own_out_does_not_end_a_partition(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody has cancelled the partition, so it is told, and restored anew; one that is revoked meanwhile ends."""
+    owned, attempts, committing = engine.owned[SOURCE, 0], 0, asyncio.Event()
+
+    async def assigned(_owned: Owned, _generation: int) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            task = asyncio.create_task(asyncio.sleep(60))
+            task.cancel()
+            await task
+
+    async def commit_until_revoked(_owned: Owned) -> None:
+        committing.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("app.engine.owned.assigned", assigned)
+    monkeypatch.setattr("app.engine.owned.commit_until_revoked", commit_until_revoked)
+    engine.group = Member()
+    owned.start(generation=1)
+    run = owned.run
+    assert run is not None
+    async with asyncio.timeout(5):
+        await committing.wait()
+        assert attempts == 2
+        assert "a task of the client was cancelled (CancelledError); its rows are dropped" in caplog.text
+        await owned.revoke()
+    assert run.cancelled()
+
+
 def test_a_worker_that_fetches_nothing_stays_in_the_group() -> None:
     """Aiokafka leaves the group after this long without a fetch, for good; a spare worker never fetches."""
     assert _faust_settings(SETTINGS)["broker_max_poll_interval"] > 365 * 86_400

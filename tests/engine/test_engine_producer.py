@@ -29,7 +29,8 @@ from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 from app.engine import fetch
 from app.engine import producer as module
 from app.engine.errors import forget
-from app.engine.producer import PartitionProducer, UnansweredRequestError, delivered_to
+from app.engine.producer import PartitionProducer, delivered_to
+from app.engine.sender import UnansweredRequestError
 from app.settings import Settings
 
 SECONDS = 10

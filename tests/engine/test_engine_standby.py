@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from agents.driver import Driver
 from agents.task import Task
 from app import topology
+from app.admin import administering
 from app.engine import standby
 from app.engine.changelog import restore, stable_end
 from app.engine.engine import Engine
@@ -218,14 +219,10 @@ async def test_a_copy_whose_log_was_cut_off_is_begun_anew(
 
 async def delete_records(made: Partition, before: int) -> None:
     """Let the broker forget the beginning of the log; of one that is compacted only, it would not."""
-    admin = AIOKafkaAdminClient(**made.engine.settings.kafka())
-    await admin.start()
-    try:
+    async with administering(made.engine.settings) as admin:
         deleting = {"cleanup.policy": "compact,delete"}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, made.changelog.topic, deleting)])
         await admin.delete_records({made.changelog: RecordsToDelete(before)})
-    finally:
-        await admin.close()
 
 
 async def test_a_copy_of_another_topic_of_the_same_name_is_dropped(

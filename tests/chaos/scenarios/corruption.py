@@ -7,12 +7,12 @@ from typing import Any
 from unittest import mock
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from click.testing import CliRunner, Result
 
 from app import topology
+from app.admin import Admin, administering
 from app.broker.ready import free_port
 from app.commands import main
 from app.topology import topic_name
@@ -81,16 +81,12 @@ def _is_like(finding: dict[str, Any], wanted: dict[str, Any]) -> bool:
     }
 
 
-def administer(run: Run, work: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> None:
+def administer(run: Run, work: Callable[[Admin], Awaitable[Any]]) -> None:
     """Do something as an administrator would."""
 
     async def working() -> None:
-        admin = AIOKafkaAdminClient(**run.settings.kafka())
-        await admin.start()
-        try:
+        async with administering(run.settings) as admin:
             await work(admin)
-        finally:
-            await admin.close()
 
     asyncio.run(working())
 

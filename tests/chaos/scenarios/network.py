@@ -21,6 +21,8 @@ BOTH = (Way.UP, Way.DOWN)
 HALF = 0.5
 SHORT_SECONDS = 5.0  # a fault shorter than this is of the short form, which has no 30 s for a time-out
 LATE_SECONDS = 4.0  # twice the time that the worker waits for an answer
+RESETS = 12  # of all connections, one soon after the other: clients are cut off in whatever they are doing
+RESET_SECONDS = 0.15  # between two of them: a client waits 0.1 s before it repeats what has failed
 LOST_SECONDS = 60.0  # until the worker has sent what is to be lost
 # A request without an answer is given up after so long: scenarios that lose many need not wait 10 s for each.
 QUICK = {"TIDEMARK_TRANSACTION_TIMEOUT_SECONDS": "2"}
@@ -78,10 +80,18 @@ def network(run: Run) -> Verdict:
         return run.finish(worker)
 
 
+def flap(between: Proxy) -> None:
+    """Reset all connections again and again."""
+    for _ in range(RESETS):
+        between.cut()
+        time.sleep(RESET_SECONDS)
+
+
 FAULTS: dict[str, Callable[[Proxy], object]] = {
     "delay": lambda between: between.delay(up=0.05, down=0.05, jitter=0.1),
     "throttle": lambda between: between.throttle(100_000),
     "cut": Proxy.cut,
+    "flap": flap,
     "refuse": lambda between: between.refuse(on=True),
     "stall": lambda between: between.stall(*BOTH),
     "stall of answers": lambda between: between.stall(Way.DOWN),

@@ -11,10 +11,10 @@ from random import Random
 from unittest import mock
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app import topology
+from app.admin import administering
 from app.generate.commands import accepts
 from app.generate.events import events_of
 from app.generate.poison import POISON, Record, spoil
@@ -220,10 +220,6 @@ def _refused(run: Run, topic: str) -> None:
 
 
 async def _configured(run: Run, topic: str, config: Mapping[str, str]) -> None:
-    admin = AIOKafkaAdminClient(**run.settings.kafka())
-    await admin.start()
-    try:
+    async with administering(run.settings) as admin:
         own = {"retention.ms": str(7 * DAY_MS)} if topic.endswith("-events") else {}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, own | dict(config))])
-    finally:
-        await admin.close()
