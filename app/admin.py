@@ -12,14 +12,17 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError, for_code
+from aiokafka.protocol.admin import AlterConfigsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 
+from app.engine.starting import start
 from app.kafka_client import SETUP_SECONDS, while_hanging
 from app.settings import Settings
 
 ANSWER_SECONDS = 40.0  # as aiokafka's own
 RETRY_SECONDS = 0.1
+AWAY = (NodeNotReadyError, KafkaConnectionError, RequestTimedOutError)
 
 
 class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
@@ -33,6 +36,9 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
                 # aiokafka overlooks it, and a coordinator that is only loading looks as if it knew of no offset.
                 raise for_code(code)
             return answer
+        if isinstance(request, AlterConfigsRequest):
+            # Not asked twice: a broker that hangs may still carry the first one out, after settings were put back.
+            return await ask_any(self._client, request, away=(NodeNotReadyError,))
         return await while_hanging(lambda: ask_any(self._client, request), SETUP_SECONDS, ANSWER_SECONDS)
 
     async def _send_to_controller(self, request: Any) -> Any:
@@ -47,16 +53,23 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
         return await super()._send_to_controller(request)
 
 
-async def ask_any(client: AIOKafkaClient, request: Any) -> Any:
-    """Ask brokers in random order, one after the other, until one answers; of what may be asked twice.
+async def ask_any(client: AIOKafkaClient, request: Any, away: tuple[type[KafkaError], ...] = AWAY) -> Any:
+    """Ask brokers in random order, one after the other, until one answers.
+
+    Args:
+        client: it knows the brokers.
+        request: it may be asked twice, unless `away` says otherwise.
+        away: errors for which the next broker is asked.
 
     Raises:
-        KafkaError: what the last one did; NodeNotReadyError, KafkaConnectionError or RequestTimedOutError.
+        KafkaError: what the last one did.
     """
     nodes = [broker.nodeId for broker in client.cluster.brokers()]
+    if not nodes:
+        raise NodeNotReadyError("no broker is known yet")
     *others, last = random.sample(nodes, len(nodes))
     for node in others:  # no error is kept: with its traceback it would keep the client, until cycles are looked for
-        with suppress(NodeNotReadyError, KafkaConnectionError, RequestTimedOutError):
+        with suppress(*away):
             return await client.send(node, request)
     return await client.send(last, request)
 
@@ -66,7 +79,7 @@ async def administering(settings: Settings) -> AsyncIterator[Admin]:
     """An admin client, connected."""
     admin = Admin(**settings.kafka())
     try:  # around the start, too: one that fails has connections to close
-        await admin.start()
+        await start(admin)
         yield admin
     finally:
         await admin.close()

@@ -17,6 +17,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from app.kafka_client import ANSWER_SECONDS
 from app.settings import Settings
 
 # The last three while it is away and no other broker has taken over yet.
@@ -55,7 +56,11 @@ async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
     deadline = time.monotonic() + COORDINATOR_SECONDS
     while True:
         try:
-            return await ask()
+            async with asyncio.timeout(ANSWER_SECONDS):  # one that hangs must not take the time of the one after it
+                return await ask()
+        except TimeoutError:
+            if time.monotonic() > deadline:
+                raise RequestTimedOutError("the group's coordinator does not answer") from None
         except NOT_YET:
             if time.monotonic() > deadline:
                 raise

@@ -1,7 +1,8 @@
 """Domain -> topics: names, partition counts, cleanup policies; created explicitly, verified before a worker starts."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,29 +159,55 @@ async def set_configs(admin: AIOKafkaAdminClient, wanted: Mapping[str, dict[str,
     Raises:
         TopologyError: the brokers refuse.
     """
-    # This request sets all of a topic's own settings: those that it leaves out fall back to the brokers' defaults.
-    own = await _own_configs(admin, wanted)
+    own = await own_configs(admin, wanted)
+    await replace_configs(admin, {name: own[name] | configs for name, configs in wanted.items()})
+
+
+async def replace_configs(admin: AIOKafkaAdminClient, wanted: Mapping[str, dict[str, str]]) -> None:
+    """Set all of each topic's own settings: what is left out falls back to the brokers' defaults.
+
+    Raises:
+        TopologyError: the brokers refuse.
+    """
     responses = await admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, name, own[name] | configs) for name, configs in wanted.items()]
+        [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in wanted.items()]
     )
     for code, message, _, name in (resource for response in responses for resource in response.resources):
         if code:
             raise TopologyError(f"topic {name} cannot be altered: {message or for_code(code).description}")
 
 
-async def _own_configs(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What was set for each topic itself; all else is the brokers' default."""
+async def own_configs(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What was set for each topic itself; all else is the brokers' default.
+
+    Raises:
+        KafkaError: a broker does not say; taken for "nothing", it would be lost at the next change.
+    """
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-    return {
-        resource[3]: {entry[0]: entry[1] for entry in resource[4] if entry[3] == TOPICS_OWN}
-        for response in await admin.describe_configs(resources)
-        for resource in response.resources
-    }
+    own: dict[str, dict[str, str]] = {}
+    for response in await admin.describe_configs(resources):
+        for code, message, _, name, entries in response.resources:
+            if code:
+                raise for_code(code)(f"the settings of topic {name}: {message}")
+            own[name] = {entry[0]: entry[1] for entry in entries if entry[3] == TOPICS_OWN}
+    return own
+
+
+@asynccontextmanager
+async def _shown(what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(LISTED_SECONDS):
+            yield
+    except TimeoutError:
+        raise TopologyError(
+            f"the brokers have acknowledged {what}, and do not show it after {LISTED_SECONDS:.0f} s: look at their "
+            "logs; then `tidemark topics create` again"
+        ) from None
 
 
 async def _wait_until_altered(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
     """Brokers show a change some time after the controller has acknowledged it."""
-    async with asyncio.timeout(LISTED_SECONDS):
+    async with _shown("a change of topics"):
         while any(map(_changed, topics, [await _configs(admin, topics)] * len(topics))):  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.05)
 
@@ -200,7 +227,7 @@ def _changed(topic: Topic, configs: dict[str, dict[str, str]]) -> list[tuple[str
 
 async def _wait_until_listed(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """Creation is acknowledged before every broker's metadata shows it."""
-    async with asyncio.timeout(LISTED_SECONDS):
+    async with _shown("a new topic"):
         while not set(names) <= set(await admin.list_topics()):  # noqa: ASYNC110 - nothing announces it
             await asyncio.sleep(0.05)
 

@@ -4,7 +4,6 @@ aiokafka wraps every record in a frozen dataclass; handing on the parser's recor
 again. Only consumers that ask for it get those: their key deserializer is `PARSED`.
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -16,7 +15,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
-from app.engine.starting import start
+from app.engine.errors import cancelled_by_us
+from app.engine.starting import ended, start
 from app.settings import Settings
 
 RESTORE_FETCH_BYTES = 8 * 1024 * 1024  # a restore reads a whole partition: few, large fetches
@@ -24,7 +24,6 @@ MAGIC_OFFSET, HEADERS_MAGIC = 16, 2  # where a batch says its format, and the fi
 FETCH_WAIT_MS = 100  # at the end of a partition: for a fetch that finds nothing
 BRIEF_MS = 10  # likewise, for those who go from one partition to the next: what they ask then stands behind that fetch
 MARKER_MS = 20  # a marker at the end wakes nobody: so long until the position is looked at again
-MISSED_SECONDS = 0.5  # a fetcher that has heard that it is to stop does so in a few ms
 RESTORE_RECORDS = 4_000  # per turn of the event loop: 4,000 x 1 us = 4 ms, so that views stay quick
 
 
@@ -209,28 +208,8 @@ class ParsedFetchResult(fetcher.FetchResult):
         return taken
 
 
-async def close(self: fetcher.Fetcher) -> None:
-    """Close as aiokafka does, with two of its gaps closed.
-
-    Its routine misses that it is cancelled while it takes in a new assignment, and would go on for ever: it is said
-    again. And a fetch that has failed and waits to be repeated raises CancelledError when it is cancelled: out of
-    here, it would leave the connections open, and end whoever stops the consumer as if somebody had cancelled him.
-    """
-    self._closed = True
-    while not self._fetch_task.done():
-        self._fetch_task.cancel()
-        await asyncio.wait([self._fetch_task], timeout=MISSED_SECONDS)
-    for waiter in self._fetch_waiters:
-        self._notify(waiter)
-    for task in self._pending_tasks:
-        task.cancel()
-    # What any of them had to say has been said to those who read.
-    await asyncio.gather(self._fetch_task, *self._pending_tasks, return_exceptions=True)
-
-
 def install() -> None:
     """Make aiokafka use these; other consumers in this process notice nothing."""
-    fetcher.Fetcher.close = close
     fetcher.PartitionRecords = ParsedPartitionRecords
     fetcher.FetchResult = ParsedFetchResult
     fetcher.MemoryRecords = FetchedRecords
@@ -259,15 +238,17 @@ async def consuming(settings: Settings, wait_ms: int = FETCH_WAIT_MS) -> AsyncIt
         await start(consumer)
         yield consumer
     finally:
-        with suppress(KafkaError):
+        with suppress(KafkaError), cancelled_by_us():
             await stop(consumer)
 
 
 async def stop(consumer: AIOKafkaConsumer) -> None:
     """Stop a consumer, and leave nothing of it behind."""
-    await consumer.stop()
-    # Its coordinator listens to its client: they would keep each other until the collector of cycles comes by.
-    consumer._client.cluster._listeners.clear()  # noqa: SLF001 - nothing public does
+    try:
+        await ended(consumer.stop())
+    finally:
+        # Its coordinator listens to its client: they would keep each other until the collector of cycles comes by.
+        consumer._client.cluster._listeners.clear()  # noqa: SLF001 - nothing public does
 
 
 async def read_to(consumer: AIOKafkaConsumer, partition: TopicPartition, end: int) -> AsyncIterator[list[Any]]:

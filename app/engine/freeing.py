@@ -30,7 +30,7 @@ class Freeing:
 
     def _freed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not self._running:  # once for all that a rebalance has taken away
+        if not self._running and not task.cancelled():  # once for all that a rebalance has taken away
             allocator.give_back()
 
     def stop(self) -> None:

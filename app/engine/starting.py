@@ -1,8 +1,8 @@
-"""Starting a Kafka client so that nothing is left open when the start is cancelled.
+"""Starting and stopping a Kafka client so that nothing is left open when that is cancelled.
 
 aiokafka's clients find the brokers over a connection that only they know of; whoever cancels a start leaves it open,
-and Python complains of it later. So a start that has begun is waited for, within a bound, before the cancellation goes
-on.
+and Python complains of it later. A stop that is cancelled closes nothing of what would have come next, and the second
+one does nothing at all. So what has begun is waited for, within a bound, before the cancellation goes on.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 2.0  # a start takes some ms; brokers that need longer are no
 
 
 class Client(Protocol):
-    """A producer or a consumer of aiokafka."""
+    """A producer, a consumer or an admin client of aiokafka."""
 
     def start(self) -> Awaitable[None]:
         """Connect."""
@@ -22,10 +22,15 @@ class Client(Protocol):
 
 async def start(client: Client) -> None:
     """Start a client. Whoever is cancelled meanwhile has to stop it all the same."""
-    starting = asyncio.ensure_future(client.start())
+    await ended(client.start())
+
+
+async def ended(work: Awaitable[None]) -> None:
+    """Await it; a cancellation goes on when it has ended, or a while later."""
+    working = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(starting)
+        await asyncio.shield(working)
     except asyncio.CancelledError:
         with suppress(Exception):
-            await asyncio.wait_for(starting, PATIENCE_SECONDS)
+            await asyncio.wait_for(working, PATIENCE_SECONDS)
         raise

@@ -62,7 +62,7 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (
         fetcher.Fetcher.close,
         "8259a9e794a6",
-        "cancels once, and raises what its tasks raise: fetch.close",
+        "cancels once, and raises what its tasks raise: app.kafka_client",
     ),
     (fetcher.Fetcher.fetched_records, "b4ecba13bb50", "calls getall, with a bound"),
     (

@@ -1,5 +1,6 @@
 """What aiokafka's client is made to do where brokers come and go."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +9,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import GroupLoadInProgressError, KafkaConnectionError
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import (
+    GroupLoadInProgressError,
+    KafkaConnectionError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import BrokerMetadata
 
-from app import kafka_client, topology
-from app.admin import administering
+from app import group, kafka_client, topology
+from app.admin import administering, ask_any
 from app.broker.ready import HOST, free_port
+from app.engine import fetch
 from app.group import committed_offsets
 from app.settings import Settings
 
@@ -173,3 +184,104 @@ def hanging() -> Iterator[int]:
     """A port that takes connections and never answers."""
     with create_server((HOST, 0)) as server:
         yield server.getsockname()[1]
+
+
+class Failing:
+    """A client of which every request fails at once, as far as a fetcher asks."""
+
+    _metadata_max_age_ms = 300_000
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.cluster = SimpleNamespace(leader_for_partition=lambda _: 0)
+        self.failed = asyncio.Event()
+
+    async def send(self, *_: Any) -> Any:
+        """Fail."""
+        self.failed.set()
+        raise KafkaConnectionError("reset")
+
+
+async def test_a_consumer_whose_fetch_has_failed_is_stopped_without_a_word_of_it() -> None:
+    """The fetch waits to be repeated; its cancellation must not come out as that of whoever stops the consumer."""
+    kafka_client.install()
+    client, subscriptions, partition = Failing(), SubscriptionState(), TopicPartition("players-events", 0)
+    reading = fetcher.Fetcher(client, subscriptions, retry_backoff_ms=60_000)
+    subscriptions.assign_from_user([partition])
+    subscriptions.seek(partition, 0)
+    async with asyncio.timeout(5):
+        await client.failed.wait()
+        pending = set(reading._pending_tasks)
+        await reading.close()
+    assert pending
+    assert all(task.done() for task in pending)
+
+
+async def test_a_consumer_that_misses_that_it_is_to_stop_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As aiokafka's, which takes the first cancellation for one of what it had on its way."""
+    kafka_client.install()
+    monkeypatch.setattr(kafka_client, "MISSED_SECONDS", 0.05)
+    reading = fetcher.Fetcher(Failing(), SubscriptionState())
+    reading._fetch_task.cancel()
+    begun, missed = asyncio.Event(), 0
+
+    async def routine() -> None:
+        nonlocal missed
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            missed += 1
+            await asyncio.sleep(60)
+
+    reading._fetch_task = asyncio.create_task(routine())
+    async with asyncio.timeout(5):
+        await begun.wait()
+        await reading.close()
+    assert missed == 1
+
+
+async def test_a_consumer_whose_stop_is_cancelled_is_stopped_all_the_same(kafka: str, topic: str) -> None:
+    """Its connections would stay open, and a second stop does nothing."""
+    consumer = fetch.reader(Settings(bootstrap_servers=kafka).kafka())
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    stopping = asyncio.create_task(fetch.stop(consumer))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert not any(connection.connected() for connection in consumer._client._conns.values())
+    assert consumer._client._sync_task is None
+
+
+async def test_who_knows_no_broker_yet_is_not_ready() -> None:
+    """A cluster without topics may answer without a broker: that passes, like one that is away."""
+    client = connected(f"{HOST}:{free_port()}")
+    with pytest.raises(NodeNotReadyError):
+        await ask_any(client, None)
+    await client.close()
+
+
+async def test_settings_that_no_broker_tells_are_not_taken_for_none(kafka: str, prefix: str) -> None:
+    """They would be lost at the next change, which sets all of a topic's settings."""
+    async with administering(Settings(bootstrap_servers=kafka)) as admin:
+        with pytest.raises(UnknownTopicOrPartitionError, match=f"{prefix}nowhere"):
+            await topology.set_configs(admin, {f"{prefix}nowhere": {"cleanup.policy": "compact"}})
+
+
+async def test_a_coordinator_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By then it may be another one; and at the end it is said that it does not answer."""
+    monkeypatch.setattr(group, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(group, "COORDINATOR_SECONDS", 0.5)
+    asked = 0
+
+    async def hanging(*, answers: bool) -> str:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0 if answers and asked > 1 else 60)
+        return "answer"
+
+    assert await group.coordinated(lambda: hanging(answers=True)) == "answer"
+    with pytest.raises(RequestTimedOutError, match="coordinator"):
+        await group.coordinated(lambda: hanging(answers=False))
