@@ -1,22 +1,29 @@
 """Run the fault matrix: python -m tests.chaos [row...] [--seed S] [--full] [--report FILE]."""
 
 import argparse
+import asyncio
 import logging
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
-from app.broker import bootstrap
+from app.admin import administering
+from app.broker import embedded
+from app.settings import Settings
 from tests.chaos.catalogue import FAULTS, SOAK_ROW, Fault, lasting
 from tests.chaos.report import Line, append, commit, results, write
-from tests.chaos.run import running
+from tests.chaos.run import Run, running
 
 EPILOG = "rows:\n" + "\n".join(f"  {fault.row:2} {fault.name:13} {fault.what}" for fault in FAULTS)
 
@@ -43,7 +50,7 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what is tested
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # workers and brokers end with it
     tested, seeds = commit(), asked.seed or [random.randrange(1_000_000)]
-    with bootstrap() as servers, tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, _kafka(Path(temporary)) as servers:
         kept = asked.results or Path(temporary) / "results"
         for seed, fault in product(seeds, faults):
             line = _run(fault, servers, asked.logs or Path(temporary), seed, tested, full=asked.full)
@@ -53,6 +60,16 @@ def main() -> int:
         if asked.report:
             write(asked.report, results(kept))
     return 1 if line.verdict is None else 0
+
+
+@contextmanager
+def _kafka(folder: Path) -> Iterator[str]:
+    """A broker for all scenarios that need none of their own; not the user's, unless he names one."""
+    if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield given
+        return
+    with embedded(folder / "kafka") as broker:
+        yield broker.bootstrap_servers
 
 
 def _run(fault: Fault, servers: str, folder: Path, seed: int, tested: str, *, full: bool) -> Line:
@@ -69,7 +86,22 @@ def _run(fault: Fault, servers: str, folder: Path, seed: int, tested: str, *, fu
     seconds = time.monotonic() - started
     if verdict is not None:
         print(f"{fault.row:2} {fault.name}: exact in {seconds:.0f} s: {verdict}", flush=True)
+        with suppress(KafkaError):
+            _clean(run, servers)
     return Line(fault.name, seed, full, seconds, verdict, tested, said)
+
+
+def _clean(run: Run, servers: str) -> None:
+    """Leave nothing of a scenario that was exact but its logs: rounds of them would fill a disk, and a broker."""
+    for folder in (run.folder / "kafka" / "data", *run.folder.glob("cluster/*/data")):
+        shutil.rmtree(folder, ignore_errors=True)
+    if run.settings.bootstrap_servers == servers:
+        asyncio.run(_delete_topics(run.settings))
+
+
+async def _delete_topics(settings: Settings) -> None:
+    async with administering(settings) as admin:
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(settings.prefix)])
 
 
 if __name__ == "__main__":
