@@ -34,3 +34,5 @@ async def ended(work: Awaitable[None]) -> None:
         with suppress(Exception):
             await asyncio.wait_for(working, PATIENCE_SECONDS)
         raise
+    finally:
+        del working  # which keeps its error, and that, by its traceback, this frame

@@ -31,7 +31,17 @@ EVERY = 7  # of what is spoilt, one in so many
 
 def lost_cell() -> None:
     """Some cells are never written."""
-    _spoil_commits(lambda commit: commit._replace(cells=[cell for cell in commit.cells if not _chosen(cell.key)]))
+    _lose_cells(b'"damage"')
+
+
+def lost_day() -> None:
+    """Some of the cells that no snapshot and no total shows are never written."""
+    _lose_cells(b'"day"')
+
+
+def lost_alert() -> None:
+    """Some alerts are not sent."""
+    _spoil_outgoing("alerts")
 
 
 def lost_offset() -> None:
@@ -103,8 +113,11 @@ def old_view() -> None:
 # -- how -----------------------------------------------------------------------------------------------------------
 
 
-def _chosen(key: bytes) -> bool:
-    return b'"damage"' in key and sum(key) % EVERY == 0
+def _lose_cells(name: bytes) -> None:
+    def lost(key: bytes) -> bool:
+        return name in key and sum(key) % EVERY == 0
+
+    _spoil_commits(lambda commit: commit._replace(cells=[cell for cell in commit.cells if not lost(cell.key)]))
 
 
 def _spoil_commits(spoil: Callable[[Commit], Commit]) -> None:
@@ -142,8 +155,8 @@ def _spoil_responses(spoil: Callable[[str, Any], Any]) -> None:
 BROKEN = {
     function.__name__.replace("_", "-"): function
     for function in (
-        lost_cell, lost_offset, double_fold, skipped_record, skipped_dead_letter, snapshot_gap, lost_snapshot,
-        stale_write, wrong_view, old_view,
+        lost_cell, lost_day, lost_alert, lost_offset, double_fold, skipped_record, skipped_dead_letter, snapshot_gap,
+        lost_snapshot, stale_write, wrong_view, old_view,
     )
 }  # fmt: skip
 

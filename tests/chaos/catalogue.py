@@ -17,6 +17,7 @@ from tests.chaos.scenarios import (
     resend,
     soaking,
     standby,
+    times,
 )
 
 ALL = tuple(domain.name for domain in DOMAINS)
@@ -61,7 +62,8 @@ FAULTS = (
         killing.crash, Size(2_000, 0), Size(5_000, 2),
     ),
     Fault(
-        3, "rolling", "rolling restarts of three workers by SIGTERM, static members and others", "each within 10 s",
+        3, "rolling", "rolling restarts of three workers by SIGTERM, static members and others",
+        "each within 10 s; a static member's restart moves nothing",
         killing.rolling, Size(2_000), Size(10_000, 2, SEVERAL),
     ),
     Fault(
@@ -83,7 +85,8 @@ FAULTS = (
         moving.spread_domains, Size(10_000, 1, SEVERAL), Size(20_000, 1, SEVERAL),
     ),
     Fault(
-        5, "zombie", "SIGSTOP past the session timeout, the partitions move, SIGCONT", "the zombie joins again",
+        5, "zombie", "SIGSTOP past the session timeout, the partitions move, SIGCONT",
+        "its commit is refused; it joins again",
         moving.zombie, Size(10_000), Size(50_000, 2),
     ),
     Fault(
@@ -122,7 +125,7 @@ FAULTS = (
     ),
     Fault(
         10, "times", "late, ahead, out of order, repeated, an hour off; leap day, month's end, ISO week 53", "each met",
-        records.times, Size(1_000, 1, ALL), Size(20_000, 1, ALL),
+        times.times, Size(1_000, 1, ALL), Size(20_000, 1, ALL),
     ),
     Fault(
         11, "oversized", "events as large as topics take, batches that unpack to far more, topics that take less",
@@ -143,7 +146,8 @@ FAULTS = (
         corruption.wrong_topics, Size(500), Size(20_000),
     ),
     Fault(
-        15, "clients", "500 listeners, clients that never read, half requests, huge ones", "folding as without them",
+        15, "clients", "500 listeners, clients that never read, half requests, huge ones",
+        "an event costs the processor at most 1.7 times what it does without them; the slow are dropped",
         load.clients, Size(10_000), Size(20_000, 2, SEVERAL, 120),
     ),
     Fault(

@@ -22,8 +22,10 @@ from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
 from tables.players import PLAYERS
+from tables.tutors import TUTORS
 from tests.chaos.consume import latest, read_all, read_raw
 from tests.chaos.expected import Expected
+from tests.chaos.remade import unlike, unlike_alerts
 from tests.oracle.difference import difference, merged
 
 if TYPE_CHECKING:
@@ -100,6 +102,9 @@ async def check(settings: Settings, domains: Iterable[Domain] = (PLAYERS,), *, s
         if domain.at_time is None or settled < 0:
             await _check_snapshots(settings, domain, expected, verdict)
         await _check_ring(settings, domain, expected)
+        expect(f"I1 {domain.name}: cells", "of the changelog", await unlike(settings, domain), "")
+        if domain is TUTORS:
+            expect(f"I2 {domain.name}: alerts", "all of them", await unlike_alerts(settings), "")
     verdict.snapshots += max(0, settled)
     return verdict
 

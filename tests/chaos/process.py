@@ -29,7 +29,7 @@ class Worker:
         command = [sys.executable, "-m", *program, *domains] if domains else COMMAND
         self.log = log
         self.domains = domains
-        self.web_port = settings.web_port
+        self.web_port = int(variables.get("TIDEMARK_WEB_PORT", settings.web_port))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
         environment |= {
             "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,

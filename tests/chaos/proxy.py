@@ -12,6 +12,7 @@ middle. So a connection that has swallowed anything swallows everything from the
 
 import asyncio
 import random
+import socket
 import struct
 import threading
 from collections import Counter
@@ -78,6 +79,7 @@ class Proxy:
         self._moving = {Way.UP: asyncio.Event(), Way.DOWN: asyncio.Event()}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._kept: socket.socket | None = None  # the port while nobody listens: no other process is to get it
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
@@ -155,13 +157,21 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, HOST, self.port)
+            kept, self._kept = self._kept or self._bound(), None
+            self._server = await asyncio.start_server(self._serve, sock=kept)
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
-            self._server = None
+            self._server, self._kept = None, self._bound()
         await self._cut()
+
+    def _bound(self) -> socket.socket:
+        """A socket that has the port, and refuses who connects as long as it does not listen."""
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, self.port))
+        return bound
 
     async def _cut(self) -> int:
         connections = list(self._connections)
@@ -178,6 +188,8 @@ class Proxy:
 
     async def _close(self) -> None:
         await self._stop_listening()
+        if self._kept is not None:
+            self._kept.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

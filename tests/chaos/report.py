@@ -45,10 +45,11 @@ compared with an oracle that knows only the input topic. Written by `python -m t
 I5 say stands in [reliability](reliability.md).
 
 The columns: *records* of the input; *rows* and *snapshots* that were compared with the oracle's; *cells* of the
-changelog (the players' are compared one by one, the other domains' by their rows, totals and snapshots); *dead letters*
-that were found with their places and bytes; *views* that were answered while the faults happened, and compared with a
-prefix of the input, and those that were *refused* with a reason. A scenario makes its faults in so many turns, and
-writes input before, between and during them."""
+changelog, each compared with what the domain's fold makes of the events in a process that has met no fault (the
+players' with the oracle's, too); *dead letters* that were found with their places and bytes; *views* of players that
+were answered while the faults happened, and compared with a prefix of the input, and those that were *refused* with a
+reason. In the end the views of all domains are asked. A scenario makes its faults in so many turns, and writes input
+before, between and during them."""
 COLUMNS = (
     "seed", "commit", "seconds", "records", "rows", "cells", "snapshots", "dead letters", "views", "refused", "further"
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,13 +16,15 @@ from app.topology import topic_name
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.players import PLAYERS
-from tests.chaos.checker import Verdict, check, drained, settle
+from tests.chaos.checker import BrokenError, Verdict, check, drained, settle
 from tests.chaos.consume import read_raw
+from tests.chaos.expected import ORACLES
 from tests.chaos.process import Worker
 from tests.chaos.produce import produce
 from tests.chaos.watching import Watcher
 from tests.oracle import live
 
+SHOWN_SECONDS = 10.0  # until totals that other workers have published last are read
 ASKED = 100  # players whose views are asked for while faults happen
 # Debounced by as little as makes sense, so that nobody waits; no snapshot of our own in the rollups' source.
 QUICK = {f"TIDEMARK_{domain.name.upper()}_STATS_SECONDS": "0.5" for domain in DOMAINS} | {
@@ -163,9 +166,30 @@ class Run:
         """Wait until all is folded and published, stop these workers, and compare everything with the oracles."""
         self.drain(seconds)
         settled = asyncio.run(settle(self.settings, self.domains))
+        unlike = self._unlike(workers)
         for worker in workers:
             worker.stop()
-        return self.check(settled=settled)
+        verdict = self.check(settled=settled)
+        if unlike:  # said last: what is published says more about what went wrong
+            raise BrokenError(f"I1 view {unlike}")
+        return verdict
+
+    def _unlike(self, workers: Iterable[Worker]) -> str:
+        """Ask the views of every domain of which its oracle says what they have to answer; the first that does not."""
+        for domain in self.domains:
+            oracle, ports = ORACLES[domain.name](), [one.web_port for one in workers if domain.name in one.domains]
+            for record in asyncio.run(live.raw(self.settings, domain)) if ports else ():
+                oracle.fold(record)
+            for port in ports:
+                settings, deadline = (
+                    self.settings.model_copy(update={"web_port": port}),
+                    time.monotonic() + SHOWN_SECONDS,
+                )
+                while said := live.unlike(settings, oracle):
+                    if time.monotonic() > deadline:
+                        return said
+                    time.sleep(0.2)
+        return ""
 
     def check(self, *, settled: int = -1) -> Verdict:
         """Compare everything with the oracles; see `tests.chaos.checker.check`.

@@ -10,13 +10,15 @@ from app.engine.failpoints import ALL
 from app.topology import topic_name
 from tests.chaos.broken import BROKEN
 from tests.chaos.checker import BrokenError, committed_offsets, ends_of
-from tests.chaos.process import wait_for
+from tests.chaos.process import Worker, wait_for
 from tests.chaos.run import Run, Size, running
-from tests.chaos.scenarios.moving import is_stopped
+from tests.chaos.scenarios.moving import refused, stopped_in_a_commit, wake
 
-PLAYERS, ASSESSMENTS = ("players",), ("assessments",)
+ASSESSMENTS, PLAYERS, TUTORS, WORKERS = ("assessments",), ("players",), ("tutors",), ("workers",)
 SPOILT = {  # name -> domains, and how the message begins
     "lost-cell": (PLAYERS, "I1 cells"),
+    "lost-day": (WORKERS, "I1 workers: cells"),
+    "lost-alert": (TUTORS, "I2 tutors: alerts"),
     "lost-offset": (PLAYERS, "I1 group's offset"),
     "double-fold": (PLAYERS, "I2 players: revision"),
     "skipped-record": (PLAYERS, "I1|I2"),
@@ -34,6 +36,15 @@ def fold(run: Run) -> None:
     run.finish(run.worker(), seconds=30)
 
 
+def fold_again(run: Run) -> None:
+    """Fold some input, and then more, when what came of the first has been published: tiers become worse."""
+    run.write()
+    worker = run.worker()
+    run.drain(30)
+    run.write()
+    run.finish(worker, seconds=30)
+
+
 def fold_watched(run: Run) -> None:
     """Fold some input, and then more about the same players, while their views are asked for; compare."""
     run.write(seed=1)
@@ -48,6 +59,9 @@ def fold_watched(run: Run) -> None:
     run.finish(worker)
 
 
+FOLDS = {"lost-alert": fold_again, "wrong-view": fold_watched, "old-view": fold_watched}
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("name", SPOILT)
 def test_an_engine_is_caught_that(name: str, kafka: str, tmp_path: Path) -> None:
@@ -56,26 +70,18 @@ def test_an_engine_is_caught_that(name: str, kafka: str, tmp_path: Path) -> None
     with running(kafka, tmp_path, name, seed=1, size=Size(2_000, 1, domains)) as run:
         run.program = ("tests.chaos.broken", name)
         with pytest.raises(BrokenError, match=message):
-            (fold_watched if message.startswith("I4") else fold)(run)
+            FOLDS.get(name, fold)(run)
 
 
-def revive(run: Run) -> None:
-    """A worker stops in the middle of a commit, another one takes over and folds all; then the first goes on."""
+def succeed(run: Run) -> tuple[Worker, Worker]:
+    """A worker stops in the middle of a commit, and another one takes over and folds all."""
     run.write()
-    first = run.worker(
-        "worker-0",
-        static=False,
-        TIDEMARK_FAILPOINT="commit.delivered:2:stop",
-        TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="60",
-    )
-    wait_for(lambda: is_stopped(first), 30, first)
+    first = stopped_in_a_commit(run, static=False)
     second = run.worker("worker-1", static=False, TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="60")
     second.wait_live(run.partitions(), 60)
     # What is committed after a transaction that is open cannot be read yet; the group's offsets can.
     wait_for(lambda: asyncio.run(all_committed(run)), 60, second)
-    first.process.send_signal(signal.SIGCONT)
-    first.wait_live(1)
-    run.finish(first, second, seconds=20)
+    return first, second
 
 
 async def all_committed(run: Run) -> bool:
@@ -94,12 +100,19 @@ async def all_committed(run: Run) -> bool:
 def test_a_stale_write_is_refused_and_would_be_caught(kafka: str, tmp_path: Path, *, broken: bool) -> None:
     """A worker that was stopped in the middle of a commit goes on: nothing happens, but where it was not fenced."""
     with running(kafka, tmp_path, "stale-write", seed=1, size=Size(10_000)) as run:
+        if broken:
+            run.program = ("tests.chaos.broken", "stale-write")
+        first, second = succeed(run)
         if not broken:
-            revive(run)
+            wake(first)
+            run.finish(first, second, seconds=20)
+            assert refused(first)
             return
-        run.program = ("tests.chaos.broken", "stale-write")
-        with pytest.raises((BrokenError, TimeoutError)):  # never drained: its positions went back
-            revive(run)
+        first.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: not asyncio.run(all_committed(run)), 30, first)
+        with pytest.raises(BrokenError, match="I1 group's offset"):  # it went back to where the stale commit was
+            run.check()
+        assert not refused(first)
 
 
 def test_every_broken_engine_is_tried() -> None:

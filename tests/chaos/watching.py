@@ -32,6 +32,7 @@ ASKERS = 4  # so that some question is under way when a worker that was stopped 
 PAUSE_SECONDS = 0.1  # of each of them between two questions: enough to meet every fault, too little to be a load
 ANSWER_SECONDS = 5.0
 FOLLOWS_SECONDS = 60.0
+UNANSWERED_SHARE = 10  # at most one in so many: a worker that is stopped for 10 s leaves 8 questions, of some hundreds
 
 
 class Answer(NamedTuple):
@@ -51,6 +52,7 @@ class Watcher:
     Attributes:
         answers: what was said.
         silent: how often nobody listened, or an answer broke off: the worker was dead.
+        unanswered: how often there was no answer in time: the worker was stopped.
     """
 
     def __init__(self, settings: Settings, players: Sequence[str], ports: Callable[[], Sequence[int]]) -> None:
@@ -63,6 +65,7 @@ class Watcher:
         self._follows = threading.Event()
         self.answers: list[Answer] = []
         self.silent = 0
+        self.unanswered = 0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -127,7 +130,10 @@ class Watcher:
         try:
             async with session.get(url) as response:
                 body = await response.json()
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except TimeoutError:
+            self.unanswered += 1
+            return
+        except (aiohttp.ClientError, OSError):
             self.silent += 1
             return
         self.answers.append(Answer(player, durable, time.monotonic() - asked_at, response.status, body))
@@ -140,8 +146,10 @@ class Watcher:
             verdict: told how many answers were compared, and how many were refused.
 
         Raises:
-            BrokenError: naming the player, the offset, and both values.
+            BrokenError: naming the player, the offset, and both values; or that views do not answer.
         """
+        if self.unanswered * UNANSWERED_SHARE > len(self.answers):
+            raise BrokenError(f"I4 views: {self.unanswered} were not answered, {len(self.answers)} were")
         asked = {answer.player.encode() for answer in self.answers}
         histories: dict[bytes, list[Raw]] = {key: [] for key in asked}
         for record in records:
@@ -158,6 +166,7 @@ class Watcher:
                 raise BrokenError(f"I4 view of {answer.player!r}: {answer.status} {answer.body!r}")
         for player, answers in told.items():
             _judge(player, histories[player.encode()], answers)
+        expect("I4 views: any", "answered", bool(told), True)
         verdict.views += sum(map(len, told.values()))
         verdict.refused += sum(refusals.values())
 

@@ -48,3 +48,15 @@ def test_the_published_report_is_of_the_whole_matrix_in_its_full_form() -> None:
         seeds = re.findall(r"^\| (\d+) \| \w+ \| \d+ \|", sections[fault.name], re.MULTILINE)
         assert len(set(seeds)) >= 3
         assert f"Size: {size_of(fault.full)}." in sections[fault.name]
+
+
+def test_a_report_that_says_that_all_was_exact_is_of_one_version_and_hides_no_failure() -> None:
+    """Else it has to say which runs were not, and each line names the version that it is of."""
+    report = (ROOT / "docs" / "fault-matrix.md").read_text()
+    versions = set(re.findall(r"^\| \d+ \| (\w+) \| \d+ \|", report, re.MULTILINE))
+    assert versions
+    if "every run exact" in report:
+        assert "**failed**" not in report
+        assert len(versions) == 1
+    else:
+        assert "all exact but" in report

@@ -1,15 +1,18 @@
 """What aiokafka's client is made to do where brokers come and go."""
 
 import asyncio
+import gc
+import logging
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from socket import create_server
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
@@ -28,6 +31,7 @@ from app import group, kafka_client, topology
 from app.admin import administering, ask_any
 from app.broker.ready import HOST, free_port
 from app.engine import fetch
+from app.engine.starting import start
 from app.group import committed_offsets
 from app.settings import Settings
 
@@ -285,3 +289,56 @@ async def test_a_coordinator_that_hangs_is_asked_again(monkeypatch: pytest.Monke
     assert await group.coordinated(lambda: hanging(answers=True)) == "answer"
     with pytest.raises(RequestTimedOutError, match="coordinator"):
         await group.coordinated(lambda: hanging(answers=False))
+
+
+async def fine(consumer: AIOKafkaConsumer) -> None:
+    """A restore reads to the end, and stops in the middle of a fetch."""
+    assert [records async for records in fetch.read_to(consumer, next(iter(consumer.assignment())), 0)] == []
+
+
+async def cut_off(consumer: AIOKafkaConsumer) -> None:
+    """The fetch on its way fails, and waits to be repeated when the consumer is stopped."""
+    for connection in list(consumer._client._conns.values()):
+        connection.close()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def _uncollected() -> Iterator[None]:
+    """No collector of cycles; and no log, of which pytest would keep the errors."""
+    logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_uncollected")
+@pytest.mark.parametrize("end", [fine, cut_off])
+async def test_a_consumer_leaves_nothing_behind_however_it_ended(
+    kafka: str, topic: str, end: Callable[[AIOKafkaConsumer], Awaitable[None]]
+) -> None:
+    """The collector of cycles hardly ever comes by: what errors keep by their tracebacks would stay for good."""
+    async with fetch.consuming(Settings(bootstrap_servers=kafka)) as consumer:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        left = [weakref.ref(each) for each in (consumer, consumer._client, consumer._fetcher)]
+        await end(consumer)
+    del consumer
+    await asyncio.sleep(0)
+    assert [each() for each in left] == [None] * len(left)
+
+
+@pytest.mark.usefixtures("_uncollected")
+async def test_a_client_that_finds_nobody_leaves_nothing_behind() -> None:
+    """Whoever tries again and again would keep each of them."""
+    consumer = fetch.reader(Settings(bootstrap_servers=f"{HOST}:{free_port()}").kafka())
+    left = weakref.ref(consumer._client)
+    with pytest.raises(KafkaConnectionError):
+        await start(consumer)
+    await fetch.stop(consumer)
+    del consumer
+    await asyncio.sleep(0)
+    assert left() is None

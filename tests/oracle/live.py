@@ -22,8 +22,8 @@ from tests.chaos.checker import totals_of
 from tests.chaos.consume import latest, read_all, read_raw
 from tests.chaos.process import Worker
 from tests.chaos.produce import produce
-from tests.oracle.difference import merged
-from tests.oracle.interface import Raw
+from tests.oracle.difference import difference, merged
+from tests.oracle.interface import Oracle, Raw
 
 Sent = tuple[bytes | None, bytes | None]
 POISON = (b"", b"{", b"[1,2", b"\xff\xfe", b'{"x":1e400}', b"null", b'{"type":7}', b'{"tier":[]}')
@@ -100,6 +100,14 @@ def ask(settings: Settings, path: str) -> dict[str, Any]:
         body: dict[str, Any] = json.load(response)
         return body
     return {}
+
+
+def unlike(settings: Settings, oracle: Oracle) -> str:
+    """The first view that does not answer what a domain's oracle says, and how; empty where all of them do."""
+    answers = list(oracle.answers(time.time_ns() // 1_000_000))
+    assert answers
+    asked = ((ask(settings, path), wanted, path) for path, wanted in answers)
+    return next((said for said in (difference(*each) for each in asked) if said), "")
 
 
 def eventually(look: Callable[[], str], seconds: float) -> None:

@@ -100,14 +100,7 @@ def test_every_snapshot_is_the_oracles(world: World, domain: Domain) -> None:
 @every_domain
 def test_views_say_what_the_oracle_says(world: World, domain: Domain) -> None:
     """Over HTTP, from the worker that has been through it."""
-
-    def look() -> str:
-        answers = list(world.oracles[domain.name].answers(time.time_ns() // 1_000_000))
-        assert answers
-        asked = ((live.ask(world.settings, path), wanted, path) for path, wanted in answers)
-        return next((said for said in (difference(*each) for each in asked) if said), "")
-
-    live.eventually(look, SECONDS)
+    live.eventually(lambda: live.unlike(world.settings, world.oracles[domain.name]), SECONDS)
 
 
 @every_domain

@@ -321,9 +321,10 @@ class WorkersOracle:
         yield "/api/v1/workers", {"total": len(names), "results": first}
         by_day, by_month = self.over_all(10), self.over_all(7)
         if by_day:
-            yield f"/api/v1/daily?from={min(by_day)}", {"days": [{"day": day} | by_day[day] for day in sorted(by_day)]}
+            asked = f"from={min(by_day)}&to={max(by_day)}"  # some may be ahead of today, with which it would end
+            yield f"/api/v1/daily?{asked}", {"days": [{"day": day} | by_day[day] for day in sorted(by_day)]}
             months = [{"month": month} | by_month[month] for month in sorted(by_month)]
-            yield f"/api/v1/monthly?from={min(by_month)}", {"months": months}
+            yield f"/api/v1/monthly?from={min(by_month)}&to={max(by_month)}", {"months": months}
         for name in names[:: max(1, len(names) // ASKED)]:
             yield from self._of(name)
 

@@ -2,15 +2,17 @@
 
 import re
 import time
+from collections.abc import Iterable
 from statistics import median, quantiles
 
 from app.engine import failpoints
 from tests.chaos.checker import Verdict
-from tests.chaos.process import Worker
+from tests.chaos.process import READY_LINE, Worker
 from tests.chaos.run import Run
 
 STOP_SECONDS = 10.0  # a worker commits what is done and leaves within so long
 PERCENT = 100
+THREE = ("worker-0", "worker-1", "worker-2")
 RESTORED = re.compile(r"restored, (\d+) rows, in ([0-9.]+) s")
 
 
@@ -75,24 +77,61 @@ def _provoke_revocation(run: Run, name: str, worker: Worker) -> None:
 
 
 def rolling(run: Run) -> Verdict:
-    """Three workers are restarted one after the other, under load: as static members, and as members that leave."""
+    """Three workers are restarted one after the other, under load: as members that leave, and as static members."""
+    took: list[float] = []
+    workers: list[Worker] = []
     run.write()
-    took = []
-    workers = {name: run.worker(name, static=False) for name in ("worker-0", "worker-1", "worker-2")}
-    for worker in workers.values():
-        worker.wait_live(1)
     with run.watching():
         for turn in range(run.faults):
-            static = turn % 2 == 0
-            for name, worker in list(workers.items()):
-                run.write()
-                started = time.monotonic()
-                code = worker.stop()
-                took.append(time.monotonic() - started)
-                if code != 0 or took[-1] > STOP_SECONDS:
-                    raise RuntimeError(f"{name} ended with {code} after {took[-1]:.1f} s:\n{worker.said()[-3000:]}")
-                workers[name] = run.worker(name, static=static)
-                workers[name].wait_live(1)
-        run.drain()
+            static = (run.faults - turn) % 2 == 1  # the others first: when they go for good, they leave at once
+            took += [_terminated(worker) for worker in workers]
+            workers = [run.worker(name, static=static) for name in THREE]
+            for worker in workers:
+                worker.wait_live(1)
+            run.write()
+            run.drain()  # every partition is folded where it is to stay: nobody is assigned anything any more
+            _round(run, workers, took, static=static)
     run.note("SIGTERM to exit", spread(took))
-    return run.finish(*workers.values())
+    return run.finish(*workers)
+
+
+def _round(run: Run, workers: list[Worker], took: list[float], *, static: bool) -> None:
+    """Restart each at its address and in its kind; nobody notices where they are static members."""
+    assigned = [worker.said().count(READY_LINE) for worker in workers]
+    for number, worker in enumerate(workers):
+        run.write()
+        took.append(_terminated(worker))
+        workers[number] = run.worker(THREE[number], static=static, TIDEMARK_WEB_PORT=str(worker.web_port))
+        workers[number].wait_live(1)
+        assigned[number] = 0
+        if static:
+            _undisturbed(workers, assigned)
+    run.drain()
+    if static:
+        _undisturbed(workers, assigned)
+        lines = sum(worker.said().count(READY_LINE) for worker in workers)
+        if lines != run.partitions():
+            raise RuntimeError(f"static members have taken {lines} partitions over, of {run.partitions()}")
+
+
+def _undisturbed(workers: Iterable[Worker], assigned: Iterable[int]) -> None:
+    """Whoever was there before has been assigned nothing since; whoever has come back is where it was.
+
+    Args:
+        workers: of the group.
+        assigned: how many partitions each has taken over before; 0 for one that has come back.
+    """
+    for worker, before in zip(workers, assigned, strict=True):
+        said = worker.said()
+        if (before and said.count(READY_LINE) != before) or "was known at" in said:
+            raise RuntimeError(f"{worker.log.stem} was disturbed by the restart of a static member:\n{said[-3000:]}")
+
+
+def _terminated(worker: Worker) -> float:
+    """End a worker by SIGTERM; how many seconds that has taken."""
+    started = time.monotonic()
+    code = worker.stop()
+    took = time.monotonic() - started
+    if code != 0 or took > STOP_SECONDS:
+        raise RuntimeError(f"{worker.log.stem} ended with {code} after {took:.1f} s:\n{worker.said()[-3000:]}")
+    return took

@@ -14,6 +14,7 @@ from tests.chaos.checker import Verdict
 from tests.chaos.process import READY_LINE, Worker, wait_for
 from tests.chaos.run import Run
 
+REFUSED = re.compile(r"(\w+\[\d+\]): ProducerFenced: .*; its rows are dropped")
 PAUSED = re.compile(r"kept its rows, .* paused for ([0-9.]+) s")
 
 
@@ -60,23 +61,55 @@ def spread_domains(run: Run) -> Verdict:
 
 
 def zombie(run: Run) -> Verdict:
-    """A worker stopped past its session timeout, its partitions moved, then woken: its writes are refused."""
+    """A worker stopped past its session timeout, its partitions moved, then woken: its writes are refused.
+
+    At first in the middle of a commit, with which it goes on when it wakes; then wherever it happens to be.
+    """
     run.write()
-    first, second = run.worker("worker-0"), run.worker("worker-1")
-    first.wait_live(1)
-    second.wait_live(1)
+    first = stopped_in_a_commit(run)
+    second = run.worker("worker-1")
+    moved = run.partitions()
     with run.watching():
-        for _ in range(run.faults):
-            moved = second.said().count(READY_LINE) + run.partitions()
-            first.process.send_signal(signal.SIGSTOP)
-            run.write()
+        for turn in range(run.faults):
+            if turn:
+                moved = second.said().count(READY_LINE) + run.partitions()
+                first.process.send_signal(signal.SIGSTOP)
+                run.write()
             second.wait_live(moved)
             run.write()
-            joined = first.said().count(READY_LINE) + 1
-            first.process.send_signal(signal.SIGCONT)
-            first.wait_live(joined)  # it has joined again by itself
+            if not turn and refused(first):
+                raise RuntimeError(f"it was refused something before it was stopped:\n{first.said()[-3000:]}")
+            wake(first)  # it joins again by itself
+            if not refused(first):
+                raise RuntimeError(f"the commit that it went on with was not refused:\n{first.said()[-3000:]}")
         run.drain()
+    run.note("commits refused", str(len(refused(first))))
     return run.finish(first, second)
+
+
+def stopped_in_a_commit(run: Run, *, static: bool = True) -> Worker:
+    """A worker that has stopped between the delivery and the end of a transaction; nobody waits for its timeout."""
+    worker = run.worker(
+        "worker-0",
+        static=static,
+        # The first one: before any other has named an offset, for which whoever comes next would have to wait.
+        TIDEMARK_FAILPOINT="commit.delivered:1:stop",
+        TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="60",
+    )
+    wait_for(lambda: is_stopped(worker), 30, worker)
+    return worker
+
+
+def wake(worker: Worker) -> None:
+    """Let a worker go on that was stopped, and wait until it has partitions again."""
+    joined = worker.said().count(READY_LINE) + 1
+    worker.process.send_signal(signal.SIGCONT)
+    worker.wait_live(joined)
+
+
+def refused(worker: Worker) -> list[str]:
+    """The partitions of which a worker says that a commit was refused to it, as to a former owner."""
+    return REFUSED.findall(worker.said())
 
 
 def slow_starter(run: Run) -> Verdict:

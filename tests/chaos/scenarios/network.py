@@ -66,8 +66,8 @@ def network(run: Run) -> Verdict:
     """Delays, throttling, cuts, stalls and half-open connections in random order, under load."""
     with proxied(run) as (_, between, worker):
         done: list[str] = []
-        for _ in range(run.faults):
-            for name in run.rng.sample(sorted(FAULTS), len(FAULTS)):
+        with run.watching():
+            for name in _in_turns(run):
                 FAULTS[name](between)
                 run.write()
                 time.sleep(run.rng.uniform(0.2, 1.0) * run.size.seconds)  # a fault lasts; nothing is waited for
@@ -78,6 +78,12 @@ def network(run: Run) -> Verdict:
         wait_for(lambda: ask(worker.web_port, "ready")[0] == 200, READY_SECONDS, worker)
         run.note("faults", str(len(done)))
         return run.finish(worker)
+
+
+def _in_turns(run: Run) -> Iterator[str]:
+    """The names of all faults in another order each turn."""
+    for _ in range(run.faults):
+        yield from run.rng.sample(sorted(FAULTS), len(FAULTS))
 
 
 def flap(between: Proxy) -> None:

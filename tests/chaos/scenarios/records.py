@@ -2,21 +2,18 @@
 
 import asyncio
 import json
-import time
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice
 from random import Random
 from unittest import mock
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from app import topology
 from app.admin import administering
 from app.generate.commands import accepts
-from app.generate.events import events_of
 from app.generate.poison import POISON, Record, spoil
 from app.topology import topic_name
 from tables.domain import Domain
@@ -114,51 +111,6 @@ def mixed(good: Iterable[live.Sent], bad: list[live.Sent], rng: Random) -> Itera
             for _ in range(min(len(bad), rng.choice((1, 1, 3)))):
                 yield bad.pop()
     yield from bad
-
-
-# -- row 10 ------------------------------------------------------------------------------------------------------------
-
-HOUR_MS = 3_600_000
-# 2024-02-29 and 2020-12-28..2021-01-03, the ISO week 53, and a month's end; all in UTC, each from ten minutes before.
-LEAP_DAY, WEEK_53, NEW_YEAR, MONTH_END = 1_709_164_200_000, 1_609_113_000_000, 1_609_458_600_000, 1_785_541_800_000
-
-
-def times(run: Run) -> Verdict:
-    """Late, ahead, out of order, twice, an hour off, and where the calendar turns: the right bucket and count."""
-    now = time.time_ns() // 1_000_000
-    starts = {
-        "leap day": LEAP_DAY, "week 53": WEEK_53, "new year": NEW_YEAR, "month end": MONTH_END,
-        "91 days ago": now - 91 * DAY_MS, "an hour ago": now - HOUR_MS, "in an hour": now + HOUR_MS,
-        "in 20 hours": now + 20 * HOUR_MS, "in two days": now + 2 * DAY_MS, "1970": 0,
-    }  # fmt: skip
-    asyncio.run(topology.create(run.settings, run.domains))
-    worker = run.worker()
-    count = run.events // len(starts)
-    for domain in run.domains:
-        each = [told(domain, start, count, number) for number, start in enumerate(starts.values())]
-        shuffled = disordered(chain.from_iterable(each), run.rng)
-        asyncio.run(produce(run.settings, topic_name(run.settings, domain, "events"), shuffled))
-    verdict = run.finish(worker)
-    missing = {"applied", "duplicate", "late", "invalid"} - {name for name, count in verdict.outcomes.items() if count}
-    if missing:
-        raise RuntimeError(f"nothing was {missing}: {verdict.outcomes}")
-    return verdict
-
-
-def told(domain: Domain, start: int, count: int, seed: int) -> Iterator[live.Sent]:
-    """Events of a domain from some time on."""
-    return ((each.key, each.value) for each in islice(events_of(domain.name, Random(seed), 50, start), count))
-
-
-def disordered(records: Iterable[live.Sent], rng: Random) -> list[live.Sent]:
-    """Some again, some earlier or later by up to a few hundred places, some by as far as it goes."""
-    placed = []
-    for place, record in enumerate(records):
-        far = rng.choice((0, 0, 0, 0, 300, 10_000)) * rng.random()
-        placed.append((place + far, place, record))
-        if rng.random() < 0.05:
-            placed.append((place + rng.random() * 500, place, record))
-    return [record for _, _, record in sorted(placed, key=lambda each: each[:2])]
 
 
 # -- row 11 ------------------------------------------------------------------------------------------------------------
