@@ -50,7 +50,7 @@ class Fault(NamedTuple):
 
 FAULTS = (
     Fault(
-        1, "kill", "SIGKILL of a worker at random moments", "time from start to live",
+        1, "kill", "SIGKILL of a worker at random moments, some while it starts", "time from start to live",
         killing.kill, Size(10_000, 2, SEVERAL), Size(60_000, 20, ALL),
     ),
     Fault(
@@ -124,12 +124,13 @@ FAULTS = (
         "each original counts once", resend.resend, Size(3_000), Size(50_000, 10),
     ),
     Fault(
-        10, "times", "late, ahead, out of order, repeated, an hour off; leap day, month's end, ISO week 53", "each met",
+        10, "times", "late, ahead, out of order, repeated, an hour off; leap day, month's end, ISO week 53",
+        "each met; each turn crossed in every domain",
         times.times, Size(1_000, 1, ALL), Size(20_000, 1, ALL),
     ),
     Fault(
         11, "oversized", "events as large as topics take, batches that unpack to far more, topics that take less",
-        "refused at the start, by name", records.oversized, Size(1_000), Size(50_000, 2),
+        "refused at the start, by name; the bound of memory", records.oversized, Size(1_000), Size(50_000, 2),
     ),
     Fault(
         12, "hot", "one key with nine of ten events; a burst of new keys, ten times as many", "the bound of memory",

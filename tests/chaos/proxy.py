@@ -202,7 +202,7 @@ class Proxy:
             task.add_done_callback(self._tasks.discard)
         try:
             answers, broker = await asyncio.open_connection(HOST, self._broker_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # no broker, or the proxy closes
             client.transport.abort()
             return
         connection = Connection(client, broker, set(self._swallow))

@@ -12,16 +12,22 @@ from tests.chaos.run import Run
 
 STOP_SECONDS = 10.0  # a worker commits what is done and leaves within so long
 PERCENT = 100
+EARLY_SHARE = 0.3  # of the workers are killed before they are live, too: while they join, fence, restore
+EARLY_SECONDS = 0.6, 1.6  # after the start of the process
 THREE = ("worker-0", "worker-1", "worker-2")
 RESTORED = re.compile(r"restored, (\d+) rows, in ([0-9.]+) s")
 
 
 def kill(run: Run) -> Verdict:
-    """SIGKILL at random moments while folding; a view never answers with anything that the log does not hold."""
+    """SIGKILL at random moments while folding or starting; a view never answers with what the log does not hold."""
     run.write()
     restarts = []
     with run.watching():
         for _ in range(run.faults):
+            if run.rng.random() < EARLY_SHARE:
+                early = run.worker()
+                time.sleep(run.rng.uniform(*EARLY_SECONDS))
+                early.kill()
             worker = run.worker()
             started = time.monotonic()
             worker.wait_live(run.partitions())

@@ -23,6 +23,7 @@ from tests.chaos import expected
 from tests.chaos.checker import Verdict
 from tests.chaos.produce import produce
 from tests.chaos.run import Run
+from tests.chaos.scenarios.load import MEBIBYTE, WORKING_BYTES, Rss
 from tests.oracle import live
 from tests.oracle.interface import Oracle, Raw
 
@@ -115,7 +116,9 @@ def mixed(good: Iterable[live.Sent], bad: list[live.Sent], rng: Random) -> Itera
 
 # -- row 11 ------------------------------------------------------------------------------------------------------------
 
-MEBIBYTE = 1024 * 1024
+LARGEST_BYTES = 40 * MEBIBYTE
+# The process itself, what any load may take, and a packed batch: as unpacked, as a record, as text, as what is kept.
+BOUND_BYTES = 150 * MEBIBYTE + WORKING_BYTES + 4 * LARGEST_BYTES
 
 
 def oversized(run: Run) -> Verdict:
@@ -127,6 +130,10 @@ def oversized(run: Run) -> Verdict:
     worker = run.worker()
     run.write()
     run.drain()
+    peak = Rss(worker).peak()
+    run.note("memory at most, bound (MiB)", f"{peak / MEBIBYTE:.0f}, {BOUND_BYTES / MEBIBYTE:.0f}")
+    if peak > BOUND_BYTES:
+        raise RuntimeError(f"memory has been {peak:,} bytes, at most {BOUND_BYTES:,}")
     worker.stop()
     for role in ("changelog", "totals", "dead-letters")[: 3 if run.faults > 1 else 1]:
         _refused(run, topic_name(run.settings, PLAYERS, role))
@@ -143,7 +150,7 @@ async def _large(run: Run, topic: str) -> None:
             await plain.send_and_wait(topic, key=b"large", value=_event(number, size))
             await plain.send_and_wait(topic, key=b"large", value=b"x" * size)
         for number, size in enumerate(
-            (2 * MEBIBYTE, 20 * MEBIBYTE)[: run.faults + 1] + (40 * MEBIBYTE,) * (run.faults > 1), 10
+            (2 * MEBIBYTE, 20 * MEBIBYTE)[: run.faults + 1] + (LARGEST_BYTES,) * (run.faults > 1), 10
         ):
             await packed.send_and_wait(topic, key=b"large", value=_event(number, size))
             await packed.send_and_wait(topic, key=b"large", value=b" " * size)
