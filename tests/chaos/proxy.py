@@ -162,6 +162,10 @@ class Proxy:
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
+            # asyncio loses a connection that it has just accepted when its server is closed: accept no more before.
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0)
             self._server.close()
             self._server, self._kept = None, self._bound()
         await self._cut()
