@@ -22,11 +22,12 @@ from aiokafka import client
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import BrokerMetadata
 
-from app.engine.errors import forget
+from app import rings
+from app.rings import forgetting
 
 SETUP_SECONDS = 10.0  # for each answer until it is set up; as Java's socket.connection.setup.timeout.ms
 ANSWER_SECONDS = 10.0  # for metadata
@@ -95,21 +96,9 @@ def _send_soon(self: AIOKafkaConnection, request: Any, *arguments: Any, **option
     try:
         if request.API_KEY == MetadataRequest.API_KEY:
             self._request_timeout = min(whole, ANSWER_SECONDS)
-        return _answer(_send(self, request, *arguments, **options))  # which has taken the time over
+        return forgetting(_send(self, request, *arguments, **options))  # which has taken the time over
     finally:
         self._request_timeout = whole
-
-
-async def _answer(answer: Awaitable[T]) -> T:
-    """Await it. An error comes out without where it was raised: a frame that holds the future that holds the error.
-
-    Aiokafka drops such errors and tries again, and the ring would keep the whole client for good (`forget`).
-    """
-    try:
-        return await answer
-    except (KafkaError, TimeoutError) as error:
-        forget(error)
-        raise
 
 
 async def _close_fetcher(self: Fetcher) -> None:
@@ -134,6 +123,7 @@ async def _close_fetcher(self: Fetcher) -> None:
 
 def install() -> None:
     """Make every aiokafka client of this process so."""
+    rings.install()
     AIOKafkaClient._metadata_update = _metadata_update  # noqa: SLF001
     AIOKafkaClient.bootstrap = _bootstrap_again
     AIOKafkaConnection.send = _send_soon

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, web
 from yarl import URL
 
+from app.engine.errors import forget
 from app.web.answers import unavailable
 from app.web.worker import Worker
 from tables.domain import Domain
@@ -106,6 +107,7 @@ class Peers:
                 body = await answer.read()
         except (ClientError, TimeoutError) as error:
             self._missed(url, error)
+            forget(error)
             raise
         return answer.status, relayed, body
 

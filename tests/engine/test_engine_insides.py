@@ -22,7 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.web.drivers import aiohttp as web
 from mode.threads import ServiceThread
 
-from app import kafka_client
+from app import kafka_client, rings
 
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     # what, its fingerprint, why the engine cares
@@ -81,6 +81,8 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (kafka_client._bootstrap, "b8b262261c99", "is called again then: starts no second synchronizer"),
     (kafka_client._send, "942d45361768", "takes its time limit when it is called, before it is awaited"),
     (kafka_client._connect, "d0b07cc0f6de", "app.kafka_client lets it connect within a shorter time"),
+    (rings._lookup, "6ebfd56c7da8", "its frame keeps the error that it raises: app.rings"),
+    (rings._on_read_error, "fcec658a2126", "its frame keeps the task that has failed: app.rings"),
     (AIOKafkaClient._wait_on_metadata, "2887d75ac797", "raises UnknownTopicOrPartitionError where nobody answers"),
     (GroupCoordinator._do_heartbeat, "0fdf1386079b", "asked out of turn whether this worker is still a member"),
     (GroupCoordinator._send_req, "dc8860a28835", "SyncGroup goes through it: ConsumerThread notes when it left"),

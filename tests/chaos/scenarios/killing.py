@@ -14,6 +14,7 @@ STOP_SECONDS = 10.0  # a worker commits what is done and leaves within so long
 PERCENT = 100
 EARLY_SHARE = 0.3  # of the workers are killed before they are live, too: while they join, fence, restore
 EARLY_SECONDS = 0.6, 1.6  # after the start of the process
+PATIENT = {"TIDEMARK_SESSION_TIMEOUT_SECONDS": "30"}  # a static member has to be back by then, on a busy machine, too
 THREE = ("worker-0", "worker-1", "worker-2")
 RESTORED = re.compile(r"restored, (\d+) rows, in ([0-9.]+) s")
 
@@ -91,7 +92,7 @@ def rolling(run: Run) -> Verdict:
         for turn in range(run.faults):
             static = (run.faults - turn) % 2 == 1  # the others first: when they go for good, they leave at once
             took += [_terminated(worker) for worker in workers]
-            workers = [run.worker(name, static=static) for name in THREE]
+            workers = [run.worker(name, static=static, **PATIENT) for name in THREE]
             for worker in workers:
                 worker.wait_live(1)
             run.write()
@@ -107,7 +108,7 @@ def _round(run: Run, workers: list[Worker], took: list[float], *, static: bool) 
     for number, worker in enumerate(workers):
         run.write()
         took.append(_terminated(worker))
-        workers[number] = run.worker(THREE[number], static=static, TIDEMARK_WEB_PORT=str(worker.web_port))
+        workers[number] = run.worker(THREE[number], static=static, TIDEMARK_WEB_PORT=str(worker.web_port), **PATIENT)
         workers[number].wait_live(1)
         assigned[number] = 0
         if static:
