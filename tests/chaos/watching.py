@@ -32,7 +32,9 @@ ASKERS = 4  # so that some question is under way when a worker that was stopped 
 PAUSE_SECONDS = 0.1  # of each of them between two questions: enough to meet every fault, too little to be a load
 ANSWER_SECONDS = 5.0
 FOLLOWS_SECONDS = 60.0
-UNANSWERED_SHARE = 10  # at most one in so many: a worker that is stopped for 10 s leaves 8 questions, of some hundreds
+# Questions without an answer: some, or one in so many. A worker that is stopped for 20 s takes 4 from each asker, and
+# in a short run there are few others meanwhile.
+UNANSWERED, UNANSWERED_SHARE = 4 * ASKERS, 10
 
 
 class Answer(NamedTuple):
@@ -148,7 +150,7 @@ class Watcher:
         Raises:
             BrokenError: naming the player, the offset, and both values; or that views do not answer.
         """
-        if self.unanswered * UNANSWERED_SHARE > len(self.answers):
+        if self.unanswered > max(UNANSWERED, len(self.answers) / UNANSWERED_SHARE):
             raise BrokenError(f"I4 views: {self.unanswered} were not answered, {len(self.answers)} were")
         asked = {answer.player.encode() for answer in self.answers}
         histories: dict[bytes, list[Raw]] = {key: [] for key in asked}
