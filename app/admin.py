@@ -16,9 +16,9 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError,
 from aiokafka.protocol.admin import AlterConfigsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 
-from app.engine.starting import start
 from app.kafka_client import SETUP_SECONDS, while_hanging
 from app.settings import Settings
+from app.starting import start
 
 ANSWER_SECONDS = 40.0  # as aiokafka's own
 RETRY_SECONDS = 0.1

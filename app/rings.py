@@ -13,8 +13,6 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 
-from app.engine.errors import forget
-
 T = TypeVar("T")
 
 Transport: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined] # noqa: SLF001 - see test_rings.py
@@ -42,6 +40,19 @@ def _read_task_error(cls: type[AIOKafkaConnection], self_ref: Any, task: "asynci
     _on_read_error(cls, self_ref, task)
     if not task.cancelled():
         forget(task.exception())
+
+
+def forget(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error that was told, and of what it came of.
+
+    A future keeps its error, the error its traceback, that the frames it came through, and one of them the future: such
+    a ring, and all that the frames hold, would stay until the collector of cycles comes by, which is hardly ever.
+    """
+    seen: set[int] = set()  # a refusal that is raised from the error that it came of is its cause and comes of it
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 async def forgetting(answer: Awaitable[T]) -> T:

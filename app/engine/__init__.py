@@ -1,8 +1,8 @@
 """Exactly-once on Faust: one Kafka transaction per partition.
 
-Besides `app.kafka_client` and `app.admin`, which commands use, too, the only code that touches the insides of Faust and
-aiokafka. Its orders are written, numbered, in `orders/`: *assigned*, *commit* and *revoked*. `failpoints.py` can stop
-the process between every two of their steps.
+Besides `app.kafka_client`, `app.rings` and `app.admin`, which commands use, too, the only code that touches the insides
+of Faust and aiokafka. Its orders are written, numbered, in `orders/`: *assigned*, *commit* and *revoked*.
+`failpoints.py` can stop the process between every two of their steps.
 
 What this worker owns:
 
@@ -28,7 +28,6 @@ Faust and its client:
 - `assignor.py`   Faust's assignor, for static members that move and standbys that take over
 - `members.py`    what the members of the group say of themselves and of each other
 - `fetch.py`      records as the client's parser makes them; bulk reading of a changelog
-- `starting.py`   starts and stops clients whole
 
 What goes wrong:
 

@@ -74,19 +74,6 @@ def cancelled_by_us() -> Iterator[None]:
         raise KafkaError("a task of the client was cancelled") from error
 
 
-def forget(error: BaseException | None) -> None:
-    """Drop the tracebacks of an error that was told, and of what it came of.
-
-    A future keeps its error, the error its traceback, that the frames it came through, and one of them the future: such
-    a ring, and all that the frames hold, would stay until the collector of cycles comes by, which is hardly ever.
-    """
-    seen: set[int] = set()  # a refusal that is raised from the error that it came of is its cause and comes of it
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
-
-
 def in_words(error: BaseException) -> str:
     """An error and what it came of: the client hides the brokers' reasons behind errors of its own."""
     kind = type(error).__name__

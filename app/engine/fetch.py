@@ -16,8 +16,8 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
 from app.engine.errors import cancelled_by_us
-from app.engine.starting import ended, start
 from app.settings import Settings
+from app.starting import ended, start
 
 RESTORE_FETCH_BYTES = 8 * 1024 * 1024  # a restore reads a whole partition: few, large fetches
 MAGIC_OFFSET, HEADERS_MAGIC = 16, 2  # where a batch says its format, and the first one with headers

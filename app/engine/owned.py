@@ -16,20 +16,13 @@ from agents.aggregate import aggregate
 from agents.task import Commit, FoldError, Task
 from app.clock import now_ms
 from app.engine.demands import Demands
-from app.engine.errors import (
-    PASSING,
-    GenerationError,
-    LostSliceError,
-    PositionError,
-    cancelled_by_us,
-    forget,
-    in_words,
-)
+from app.engine.errors import PASSING, GenerationError, LostSliceError, PositionError, cancelled_by_us, in_words
 from app.engine.failpoints import reach
 from app.engine.orders.assigned import assigned
 from app.engine.orders.commit import commit_until_revoked
 from app.engine.orders.revoked import revoked
 from app.engine.slices import Slice
+from app.rings import forget
 from app.topology import topic_name
 from tables.domain import Domain
 

@@ -24,7 +24,7 @@ from aiokafka.producer.sender import EndTxnHandler, TxnOffsetCommitHandler
 
 from app.engine.errors import refusal
 from app.engine.sender import PatientProduceHandler, PendingBatches, ask_once, pace
-from app.engine.starting import start
+from app.starting import start
 
 log = logging.getLogger("tidemark.engine")
 

@@ -9,7 +9,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import BrokerResponseError, KafkaError, NodeNotReadyError, ProducerFenced
 from aiokafka.producer.sender import EndTxnHandler, SendProduceReqHandler, TxnOffsetCommitHandler
 
-from app.engine.errors import forget
+from app.rings import forget
 
 RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0)  # between attempts to reach a broker; the last one repeats
 

@@ -26,7 +26,7 @@ from app.clock import now_ms
 from app.engine import fetch, promotion
 from app.engine.changelog import new_task
 from app.engine.errors import cancelled_by_us
-from app.engine.starting import start
+from app.starting import start
 from app.topology import topic_name
 
 if TYPE_CHECKING:

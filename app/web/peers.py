@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, web
 from yarl import URL
 
-from app.engine.errors import forget
+from app.rings import forget
 from app.web.answers import unavailable
 from app.web.worker import Worker
 from tables.domain import Domain

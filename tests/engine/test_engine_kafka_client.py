@@ -31,9 +31,9 @@ from app import group, kafka_client, topology
 from app.admin import administering, ask_any
 from app.broker.ready import HOST, free_port
 from app.engine import fetch
-from app.engine.starting import start
 from app.group import committed_offsets
 from app.settings import Settings
+from app.starting import start
 
 GONE = 7  # a node that nobody is
 

@@ -28,9 +28,9 @@ from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 
 from app.engine import fetch
 from app.engine import producer as module
-from app.engine.errors import forget
 from app.engine.producer import PartitionProducer, delivered_to
 from app.engine.sender import UnansweredRequestError
+from app.rings import forget
 from app.settings import Settings
 
 SECONDS = 10

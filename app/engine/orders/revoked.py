@@ -4,8 +4,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from app.engine.errors import GenerationError, forget
+from app.engine.errors import GenerationError
 from app.engine.failpoints import reach
+from app.rings import forget
 
 if TYPE_CHECKING:
     from app.engine.owned import Owned

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.engine import starting
+from app import starting
 
 
 class Slow:
