@@ -182,11 +182,12 @@ def find(folder: Path | None = None) -> Broker | None:
 
 
 @contextmanager
-def bootstrap(servers: str | None = None) -> Iterator[str]:
+def bootstrap(servers: str | None = None, folder: Path | None = None) -> Iterator[str]:
     """Find Kafka: the servers given, else `KAFKA_BOOTSTRAP_SERVERS`, else the embedded one.
 
     Args:
         servers: Kafka's addresses, from an option or a setting.
+        folder: of the embedded one; by default the one that all commands share.
 
     Yields:
         Kafka's addresses for clients.
@@ -197,5 +198,5 @@ def bootstrap(servers: str | None = None) -> Iterator[str]:
     if given := servers or os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield given
         return
-    with embedded() as broker:
+    with embedded(folder) as broker:
         yield broker.bootstrap_servers

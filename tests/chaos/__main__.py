@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import os
 import random
 import shutil
 import signal
@@ -11,15 +10,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
 from app.admin import administering
-from app.broker import embedded
+from app.broker import bootstrap
 from app.settings import Settings
 from tests.chaos.catalogue import FAULTS, SOAK_ROW, Fault, lasting
 from tests.chaos.report import Line, append, commit, results, write
@@ -50,7 +48,8 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what is tested
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # workers and brokers end with it
     tested, seeds = commit(), asked.seed or [random.randrange(1_000_000)]
-    with tempfile.TemporaryDirectory() as temporary, _kafka(Path(temporary)) as servers:
+    # A broker for all scenarios that need none of their own; not the user's, unless he names one.
+    with tempfile.TemporaryDirectory() as temporary, bootstrap(folder=Path(temporary) / "kafka") as servers:
         kept = asked.results or Path(temporary) / "results"
         for seed, fault in product(seeds, faults):
             line = _run(fault, servers, asked.logs or Path(temporary), seed, tested, full=asked.full)
@@ -60,16 +59,6 @@ def main() -> int:
         if asked.report:
             write(asked.report, results(kept))
     return 1 if line.verdict is None else 0
-
-
-@contextmanager
-def _kafka(folder: Path) -> Iterator[str]:
-    """A broker for all scenarios that need none of their own; not the user's, unless he names one."""
-    if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        yield given
-        return
-    with embedded(folder / "kafka") as broker:
-        yield broker.bootstrap_servers
 
 
 def _run(fault: Fault, servers: str, folder: Path, seed: int, tested: str, *, full: bool) -> Line:

@@ -76,12 +76,17 @@ def expect(what: str, key: object, found: object, wanted: object) -> None:
         raise BrokenError(f"{what}: {key!r} is {found!r}, wanted {wanted!r}")
 
 
-async def check(settings: Settings, domains: Iterable[Domain] = (PLAYERS,), *, settled: int = -1) -> Verdict:
+async def folded(settings: Settings, domains: Iterable[Domain]) -> list[Expected]:
+    """The input of some domains as it is now, folded by their oracles."""
+    return [Expected(domain, await read_raw(settings, topic_name(settings, domain, "events"))) for domain in domains]
+
+
+async def check(settings: Settings, oracles: Iterable[Expected], *, settled: int = -1) -> Verdict:
     """Compare everything that some domains have made with their oracles.
 
     Args:
         settings: of the installation.
-        domains: whose work is compared.
+        oracles: of the domains whose work is compared, all input folded.
         settled: how many snapshots that time alone changes have been compared while workers were running (`settle`);
             -1: none has been, so they are compared now.
 
@@ -90,8 +95,8 @@ async def check(settings: Settings, domains: Iterable[Domain] = (PLAYERS,), *, s
     """
     verdict = Verdict()
     offsets = await committed_offsets(settings)
-    for domain in domains:
-        expected = Expected(domain, await read_raw(settings, topic_name(settings, domain, "events")))
+    for expected in oracles:
+        domain = expected.domain
         verdict.records += expected.records
         for partition, end in expected.ends.items():
             where = f"{domain.name}[{partition}]"
@@ -109,7 +114,7 @@ async def check(settings: Settings, domains: Iterable[Domain] = (PLAYERS,), *, s
     return verdict
 
 
-async def settle(settings: Settings, domains: Iterable[Domain], seconds: float = 15) -> int:
+async def settle(settings: Settings, oracles: Iterable[Expected], seconds: float = 15) -> int:
     """Compare the snapshots that time alone changes, while workers go on to publish what it changes.
 
     Returns:
@@ -119,10 +124,10 @@ async def settle(settings: Settings, domains: Iterable[Domain], seconds: float =
         BrokenError: some are not what the oracle says of any moment within so many seconds.
     """
     deadline, verdict = time.monotonic() + seconds, Verdict()
-    for domain in domains:
+    for expected in oracles:
+        domain = expected.domain
         if domain.at_time is None:
             continue
-        expected = Expected(domain, await read_raw(settings, topic_name(settings, domain, "events")))
         while True:
             try:
                 await _check_snapshots(settings, domain, expected, verdict)

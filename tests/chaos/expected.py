@@ -4,7 +4,7 @@ The oracles know only the input topic. What they do not say themselves follows f
 is a dead letter, and how often, and by which record at last, each row has been changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tables.domain import Domain
@@ -24,7 +24,17 @@ ORACLES: Mapping[str, type[Oracle]] = {
     "projects": ProjectsOracle,
     "rollups": RollupsOracle,
 }
-DEAD = ("invalid", "misrouted")
+DEAD = {"invalid", "misrouted"}
+
+
+def endings(oracle: Oracle, records: Iterable[Raw]) -> Iterator[tuple[Raw, set[str]]]:
+    """Fold records, and say of each how it ended: the outcomes that are counted once more after it."""
+    before = dict(oracle.outcomes())
+    for record in records:
+        oracle.fold(record)
+        after = dict(oracle.outcomes())
+        yield record, {name for name, count in after.items() if count > before.get(name, 0)}
+        before = after
 
 
 class Expected:
@@ -39,6 +49,7 @@ class Expected:
     """
 
     def __init__(self, domain: Domain, records: Iterable[Raw]) -> None:
+        self.domain = domain
         self.oracle = ORACLES[domain.name]()
         self.revisions: dict[bytes, int] = {}
         self.offsets: dict[bytes, int] = {}
@@ -46,19 +57,15 @@ class Expected:
         self.applied: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.records = 0
-        for record in records:
-            self._fold(record)
+        for record, ended in endings(self.oracle, records):
+            self._note(record, ended)
 
-    def _fold(self, record: Raw) -> None:
-        counts = self.oracle.outcomes()
-        applied, dead = counts.get("applied", 0), sum(counts.get(name, 0) for name in DEAD)
-        self.oracle.fold(record)
-        counts = self.oracle.outcomes()
+    def _note(self, record: Raw, ended: set[str]) -> None:
         self.records += 1
         self.ends[record.partition] = record.offset + 1
-        if sum(counts.get(name, 0) for name in DEAD) > dead:
+        if ended & DEAD:
             self.dead.append(record)
-        if counts.get("applied", 0) > applied and record.key is not None:
+        if "applied" in ended and record.key is not None:
             self.applied[record.partition] = self.applied.get(record.partition, 0) + 1
             self._changed(record.key, record)
 

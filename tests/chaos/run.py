@@ -2,11 +2,11 @@
 
 import asyncio
 import random
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from app import topology
@@ -16,9 +16,9 @@ from app.topology import topic_name
 from tables import DOMAINS
 from tables.domain import Domain
 from tables.players import PLAYERS
-from tests.chaos.checker import BrokenError, Verdict, check, drained, settle
+from tests.chaos.checker import BrokenError, Verdict, check, drained, folded, settle
 from tests.chaos.consume import read_raw
-from tests.chaos.expected import ORACLES
+from tests.chaos.expected import Expected
 from tests.chaos.process import Worker
 from tests.chaos.produce import produce
 from tests.chaos.watching import Watcher
@@ -165,43 +165,40 @@ class Run:
     def finish(self, *workers: Worker, seconds: float = 120) -> Verdict:
         """Wait until all is folded and published, stop these workers, and compare everything with the oracles."""
         self.drain(seconds)
-        settled = asyncio.run(settle(self.settings, self.domains))
-        unlike = self._unlike(workers)
+        oracles = asyncio.run(folded(self.settings, self.domains))
+        settled = asyncio.run(settle(self.settings, oracles))
+        unlike = self._unlike(workers, oracles)
         for worker in workers:
             worker.stop()
-        verdict = self.check(settled=settled)
+        verdict = self._check(oracles, settled)
         if unlike:  # said last: what is published says more about what went wrong
             raise BrokenError(f"I1 view {unlike}")
         return verdict
 
-    def _unlike(self, workers: Iterable[Worker]) -> str:
+    def _unlike(self, workers: Iterable[Worker], oracles: Iterable[Expected]) -> str:
         """Ask the views of every domain of which its oracle says what they have to answer; the first that does not."""
-        for domain in self.domains:
-            oracle, ports = ORACLES[domain.name](), [one.web_port for one in workers if domain.name in one.domains]
-            for record in asyncio.run(live.raw(self.settings, domain)) if ports else ():
-                oracle.fold(record)
-            for port in ports:
-                settings, deadline = (
-                    self.settings.model_copy(update={"web_port": port}),
-                    time.monotonic() + SHOWN_SECONDS,
-                )
-                while said := live.unlike(settings, oracle):
-                    if time.monotonic() > deadline:
-                        return said
-                    time.sleep(0.2)
+        for expected in oracles:
+            for port in [worker.web_port for worker in workers if expected.domain.name in worker.domains]:
+                settings = self.settings.model_copy(update={"web_port": port})
+                said = live.said_at_last(partial(live.unlike, settings, expected.oracle), SHOWN_SECONDS)
+                if said:
+                    return said
         return ""
 
-    def check(self, *, settled: int = -1) -> Verdict:
+    def check(self) -> Verdict:
         """Compare everything with the oracles; see `tests.chaos.checker.check`.
 
         Raises:
             BrokenError: an invariant does not hold.
         """
-        verdict = asyncio.run(check(self.settings, self.domains, settled=settled))
+        return self._check(asyncio.run(folded(self.settings, self.domains)))
+
+    def _check(self, oracles: Iterable[Expected], settled: int = -1) -> Verdict:
+        verdict = asyncio.run(check(self.settings, oracles, settled=settled))
         if self.watcher is not None:
             source = topic_name(self.settings, PLAYERS, "events")
             self.watcher.judge(asyncio.run(read_raw(self.settings, source)), verdict)
-        verdict.figures |= self.figures
+        verdict.figures = self.figures  # what is noted after the comparison belongs to it, too
         return verdict
 
 

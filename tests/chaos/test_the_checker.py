@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app import topology
 from app.engine.failpoints import ALL
 from app.topology import topic_name
 from tests.chaos.broken import BROKEN
@@ -73,15 +74,13 @@ def test_an_engine_is_caught_that(name: str, kafka: str, tmp_path: Path) -> None
             FOLDS.get(name, fold)(run)
 
 
-def succeed(run: Run) -> tuple[Worker, Worker]:
-    """A worker stops in the middle of a commit, and another one takes over and folds all."""
-    run.write()
-    first = stopped_in_a_commit(run, static=False)
+def successor(run: Run) -> Worker:
+    """A worker that takes over from one that has stopped in the middle of a commit, and has folded all."""
     second = run.worker("worker-1", static=False, TIDEMARK_TRANSACTION_TIMEOUT_SECONDS="60")
     second.wait_live(run.partitions(), 60)
     # What is committed after a transaction that is open cannot be read yet; the group's offsets can.
     wait_for(lambda: asyncio.run(all_committed(run)), 60, second)
-    return first, second
+    return second
 
 
 async def all_committed(run: Run) -> bool:
@@ -101,18 +100,32 @@ def test_a_stale_write_is_refused_and_would_be_caught(kafka: str, tmp_path: Path
     """A worker that was stopped in the middle of a commit goes on: nothing happens, but where it was not fenced."""
     with running(kafka, tmp_path, "stale-write", seed=1, size=Size(10_000)) as run:
         if broken:
-            run.program = ("tests.chaos.broken", "stale-write")
-        first, second = succeed(run)
-        if not broken:
-            wake(first)
-            run.finish(first, second, seconds=20)
-            assert refused(first)
+            be_accepted(run)
             return
-        first.process.send_signal(signal.SIGCONT)
-        wait_for(lambda: not asyncio.run(all_committed(run)), 30, first)
-        with pytest.raises(BrokenError, match="I1 group's offset"):  # it went back to where the stale commit was
-            run.check()
-        assert not refused(first)
+        run.write()
+        first = stopped_in_a_commit(run, static=False)
+        second = successor(run)
+        wake(first)
+        run.finish(first, second, seconds=20)
+        assert refused(first)
+
+
+def be_accepted(run: Run) -> None:
+    """The same, unfenced. Nobody ends the open transaction, so it must hold nothing that the next owner waits for.
+
+    That is why nothing is written before it, and why there is no other partition, with a transaction of its own.
+    """
+    run.program = ("tests.chaos.broken", "stale-write")
+    run.settings = run.settings.model_copy(update={"partitions": 1})
+    asyncio.run(topology.create(run.settings, run.domains))
+    first = stopped_in_a_commit(run, static=False)
+    run.write()
+    successor(run)
+    first.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: not asyncio.run(all_committed(run)), 30, first)
+    with pytest.raises(BrokenError, match="I1 group's offset"):  # it went back to where the stale commit was
+        run.check()
+    assert not refused(first)
 
 
 def test_every_broken_engine_is_tried() -> None:

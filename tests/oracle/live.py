@@ -17,6 +17,8 @@ from app.generate.events import events_of
 from app.settings import Settings
 from app.topology import topic_name
 from tables.domain import Domain
+from tables.rollups import ROLLUPS
+from tables.weeks import closed_by
 from tests.chaos import workload
 from tests.chaos.checker import totals_of
 from tests.chaos.consume import latest, read_all, read_raw
@@ -35,14 +37,25 @@ HOUR_MS = 3_600_000
 
 
 def events(domain: Domain, count: int, seed: int) -> Iterator[Sent]:
-    """`count` records of a domain, the last of them an hour old: repeats, disorder and poison among them."""
+    """`count` records of a domain, the last of them about an hour old: repeats, disorder and poison among them."""
     if domain.name == "players":  # their workload makes its own faults
         return workload.records(count, seed)
     # How long so many events take is the generator's business: look at the last one first.
     span = max(_at(domain, each.value) for each in islice(events_of(domain.name, random.Random(seed), KEYS, 0), count))
-    start = time.time_ns() // 1_000_000 - HOUR_MS - span
+    start = begun(domain, time.time_ns() // 1_000_000, span)
     made = islice(events_of(domain.name, random.Random(seed), KEYS, start), count)
     return _spoilt(((each.key, each.value) for each in made), random.Random(seed))
+
+
+def begun(domain: Domain, now: int, span: int) -> int:
+    """When events that take so long should begin, all in ms, so that their input alone says how they end.
+
+    A rollup's week closes by the clock, too, once all that is there has been read: whether a later record about it is
+    LATE depends on when it was read. So those events are of a week that is open for at least another hour, and for some
+    hours around the turn of a week they are ahead of the clock, by less than the day that is allowed.
+    """
+    start = now - HOUR_MS - span
+    return max(start, closed_by(now + HOUR_MS)) if domain is ROLLUPS else start
 
 
 def _at(domain: Domain, value: bytes | None) -> int:
@@ -110,12 +123,18 @@ def unlike(settings: Settings, oracle: Oracle) -> str:
     return next((said for said in (difference(*each) for each in asked) if said), "")
 
 
+def said_at_last(look: Callable[[], str], seconds: float) -> str:
+    """Wait until nothing is said, or for so long; what was said last."""
+    deadline = time.monotonic() + seconds
+    while (said := look()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return said
+
+
 def eventually(look: Callable[[], str], seconds: float) -> None:
     """Wait until nothing is said; what was said last is the failure."""
-    deadline = time.monotonic() + seconds
-    while said := look():
-        assert time.monotonic() < deadline, said
-        time.sleep(0.2)
+    said = said_at_last(look, seconds)
+    assert not said, said
 
 
 # -- the worker --------------------------------------------------------------------------------------------------------

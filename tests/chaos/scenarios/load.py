@@ -61,7 +61,6 @@ def hot(run: Run) -> Verdict:
     verdict = run.finish(first)
     run.note("views answered beside the hot key, slowest", slowest(answered))
     _burst(run)
-    verdict.figures |= run.figures
     return verdict
 
 

@@ -126,7 +126,7 @@ def end_txn(run: Run) -> Verdict:
         # Of one kind of error a partition tells once between two commits: which of the two requests it was is chance.
         if not any(f"{name} was not answered" in worker.said() for name in LATE):
             raise AssertionError(f"nobody noticed that a request was not answered:\n{worker.said()[-3000:]}")
-        verdict.figures["answers lost"] = ", ".join(f"{name} {times}" for name, times in lost.items())
+        run.note("answers lost", ", ".join(f"{name} {times}" for name, times in lost.items()))
         return verdict
 
 

@@ -69,7 +69,6 @@ def resend(run: Run) -> Verdict:
     if not states or len(unknown) > len(states) // 4 or verdict.outcomes["duplicate"] == 0:
         raise RuntimeError(f"of {len(states)} letters {len(unknown)} are still open: {list(unknown.items())[:5]}")
     run.note("letters", f"{sent:,} resent of {len(states):,}; {len(states) - still_dead:,} are folded")
-    verdict.figures |= run.figures
     return verdict
 
 

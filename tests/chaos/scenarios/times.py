@@ -18,9 +18,8 @@ from app.topology import topic_name
 from tables.domain import Domain
 from tables.event import DAY_MS, millis
 from tables.projects import PROJECTS
-from tests.chaos import expected
 from tests.chaos.checker import Verdict
-from tests.chaos.consume import read_raw
+from tests.chaos.expected import ORACLES, endings
 from tests.chaos.produce import produce
 from tests.chaos.run import Run
 from tests.oracle import live
@@ -48,14 +47,15 @@ KEYS_OF_A_SET = 10
 def times(run: Run) -> Verdict:
     """Late, ahead, out of order, twice, an hour off, and where the calendar turns: the right bucket and count."""
     asyncio.run(topology.create(run.settings, run.domains))
-    worker = run.worker()
+    # All of it is there before anything is read: what the clock closes too is closed after all that is there.
     written = {domain.name: _write(run, domain) for domain in run.domains}
+    worker = run.worker()
     verdict = run.finish(worker)
     missing = {"applied", "duplicate", "late", "invalid"} - {name for name, count in verdict.outcomes.items() if count}
     if missing:
         raise RuntimeError(f"nothing was {missing}: {verdict.outcomes}")
     for domain in run.domains:
-        _met(domain, written[domain.name], endings(run, domain))
+        _met(domain, written[domain.name], ends_of_values(run, domain))
     run.note("turns of the calendar", f"{len(TURNS)} crossed in each of {len(written)} domains")
     return verdict
 
@@ -103,16 +103,11 @@ def time_in(domain: Domain, value: bytes | None) -> int:
     return -1 if at is None else at
 
 
-def endings(run: Run, domain: Domain) -> Mapping[bytes | None, Collection[str]]:
+def ends_of_values(run: Run, domain: Domain) -> Mapping[bytes | None, Collection[str]]:
     """The value of each record of a domain -> how it ended, by the oracle that the engine agrees with."""
-    oracle = expected.ORACLES[domain.name]()
     ended: defaultdict[bytes | None, set[str]] = defaultdict(set)
-    before: Mapping[str, int] = {}
-    for record in asyncio.run(read_raw(run.settings, topic_name(run.settings, domain, "events"))):
-        oracle.fold(record)
-        after = dict(oracle.outcomes())
-        ended[record.value] |= {name for name, number in after.items() if number > before.get(name, 0)}
-        before = after
+    for record, outcomes in endings(ORACLES[domain.name](), asyncio.run(live.raw(run.settings, domain))):
+        ended[record.value] |= outcomes
     return ended
 
 
