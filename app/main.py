@@ -14,7 +14,7 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
-from app import failures, options, topology
+from app import allocator, failures, options, topology
 from app.connection import connection
 from app.engine import failpoints, transport
 from app.engine.assignor import Assignor
@@ -63,6 +63,7 @@ class App(faust.App):  # type: ignore[misc]
         await topology.verify(self.settings_of_tidemark, self.engine.domains.values())
         await self.engine.offsets.start()
         self.add_future(self.engine.watch())  # a task would begin with the first assignment: too late, if none comes
+        self.add_future(allocator.keep_giving_back())
         await super().on_start()
 
 
