@@ -1,7 +1,8 @@
 """Objects of asyncio and aiokafka that refer to themselves when they are done with: such rings are opened here.
 
-A worker's collector of cycles hardly ever comes by (`app.main`), so a ring would stay for good, with all that it holds:
-a few kB for each connection that was ever closed, a whole client for each one that a request of had failed.
+A worker's collector of cycles comes by the more rarely the more rows there are (`app.allocator`), so a ring would stay
+for long, with all that it holds: a few kB for each connection that was ever closed, a whole client for each one that a
+request of had failed.
 """
 
 import asyncio
@@ -58,11 +59,11 @@ def forget(error: BaseException | None) -> None:
 async def forgetting(answer: Awaitable[T]) -> T:
     """Await it. An error comes out without where it was raised: a frame that holds the future that holds the error.
 
-    Aiokafka drops such errors and tries again.
+    Aiokafka drops such errors and tries again. A cancellation is as good: its task keeps it, and each frame on its way.
     """
     try:
         return await answer
-    except (KafkaError, TimeoutError) as error:
+    except (KafkaError, TimeoutError, asyncio.CancelledError) as error:
         forget(error)
         raise
 

@@ -24,6 +24,7 @@ from aiokafka.producer.sender import EndTxnHandler, TxnOffsetCommitHandler
 
 from app.engine.errors import refusal
 from app.engine.sender import PatientProduceHandler, PendingBatches, ask_once, pace
+from app.rings import forgetting
 from app.starting import start
 
 log = logging.getLogger("tidemark.engine")
@@ -204,7 +205,7 @@ async def _within(ending: Coroutine[Any, Any, None]) -> BaseException | None:
     A connection that is stalled takes no goodbye. Neither that, nor that whatever waits for it is cancelled, must get
     out of here: it would end the restore of the partition without a word.
     """
-    task = asyncio.create_task(ending, name="giving up")
+    task = asyncio.create_task(forgetting(ending), name="giving up")
     task.add_done_callback(_retrieved)
     try:
         await asyncio.wait({task}, timeout=STOP_SECONDS)

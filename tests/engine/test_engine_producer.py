@@ -5,8 +5,8 @@ import gc
 import logging
 import time
 import weakref
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -292,20 +292,66 @@ async def test_a_producer_that_failed_leaves_nothing_behind(
         return await AIOKafkaClient.send(client, node, request, **options)
 
     inside.client.send = refuse
-    left = [weakref.ref(each) for each in (inside, inside.client, inside._sender, inside._message_accumulator)]
-    gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         with suppress(TimeoutError):
             await failed(producer, topic)
+        left = parts_of(inside)
         del inside.client.send, inside
         await producer.release()
         del producer
-        async with asyncio.timeout(5):  # the last of its tasks ends a little later
-            while any(each() is not None for each in left):  # noqa: ASYNC110 - there is no event
-                await asyncio.sleep(0.01)
+        await gone(left)
+
+
+async def test_a_producer_that_was_given_up_leaves_nothing_behind(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker is silent for longer than anybody waits: whatever was cancelled does not keep it, either."""
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
+    producer = producer_of(kafka, topic)
+    await producer.fence()
+    inside, client, asked = producer._producer, weakref.proxy(producer._producer.client), asyncio.Event()
+
+    async def hang(node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            asked.set()
+            await asyncio.Event().wait()
+        return await AIOKafkaClient.send(client, node, request, **options)
+
+    inside.client.send = hang
+    with without_collector():
+        transaction = asyncio.create_task(transact(producer, topic, [b"x"]))
+        await asyncio.wait_for(asked.wait(), 5)
+        transaction.cancel()
+        await asyncio.wait({transaction})
+        del transaction
+        left = parts_of(inside)
+        del inside.client.send, inside
+        await producer.release()
+        del producer
+        await gone(left)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """What goes, goes by itself."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
     finally:
         gc.enable()
+
+
+def parts_of(inside: AIOKafkaProducer) -> list[weakref.ref[Any]]:
+    """What must not be left of a producer."""
+    return [weakref.ref(each) for each in (inside, inside.client, inside._sender, inside._message_accumulator)]
+
+
+async def gone(left: list[weakref.ref[Any]]) -> None:
+    """Wait until nothing of it is there: the last of its tasks ends a little later."""
+    async with asyncio.timeout(5):
+        while any(each() is not None for each in left):  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.01)
 
 
 def test_errors_that_come_of_each_other_are_forgotten() -> None:
