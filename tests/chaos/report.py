@@ -24,7 +24,7 @@ class Line(msgspec.Struct, frozen=True):
     Attributes:
         fault: its name.
         verdict: None where something did not hold.
-        commit: that was tested.
+        commit: the last one that changed what was tested.
         error: what did not.
     """
 
@@ -44,12 +44,12 @@ Every fault is made on a real Kafka with real worker processes; what comes out i
 compared with an oracle that knows only the input topic. Written by `python -m tests.chaos`; what the invariants I1 to
 I5 say stands in [reliability](reliability.md).
 
-The columns: *records* of the input; *rows* and *snapshots* that were compared with the oracle's; *cells* of the
-changelog, each compared with what the domain's fold makes of the events in a process that has met no fault (the
-players' with the oracle's, too); *dead letters* that were found with their places and bytes; *views* of players that
-were answered while the faults happened, and compared with a prefix of the input, and those that were *refused* with a
-reason. In the end the views of all domains are asked. A scenario makes its faults in so many turns, and writes input
-before, between and during them."""
+The columns: *commit*, the last one that changed app, agents or tables; *records* of the input; *rows* and *snapshots*
+that were compared with the oracle's; *cells* of the changelog, each compared with what the domain's fold makes of the
+events in a process that has met no fault (the players' with the oracle's, too); *dead letters* that were found with
+their places and bytes; *views* of players that were answered while the faults happened, and compared with a prefix of
+the input, and those that were *refused* with a reason. In the end the views of all domains are asked. A scenario makes
+its faults in so many turns, and writes input before, between and during them."""
 COLUMNS = (
     "seed", "commit", "seconds", "records", "rows", "cells", "snapshots", "dead letters", "views", "refused", "further"
 )  # fmt: skip
@@ -102,9 +102,10 @@ def _text(lines: Sequence[Line]) -> list[str]:
 
 
 def commit() -> str:
-    """The commit that is there, with a mark where files, other than the report, have changed since."""
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)docs/fault-matrix.md")
-    return (_git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
+    """The last commit that changed what is tested, with a mark where files of that have changed since."""
+    tested = [f":(top){folder}" for folder in ("app", "agents", "tables")]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *tested)
+    return (_git("log", "-1", "--format=%h", "--", *tested) or "unknown") + ("-dirty" if changed else "")
 
 
 def _git(*arguments: str) -> str:
