@@ -87,7 +87,7 @@ def _text(lines: Sequence[Line]) -> list[str]:
         *HEAD.splitlines(),
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, {forms} forms, seeds {seeds}: "
-        + (f"all exact but: {', '.join(broken)}" if broken else "every run exact"),
+        + (f"all exact but: {', '.join(broken)}" if broken else "every run exact" + (", some when repeated" * bool(found))),
         *([f"- Failed before something was mended: {', '.join(found)}"] if found else []),
         f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
         f"- Kafka {KAFKA_VERSION} (embedded; one broker, three under elections), Python {platform.python_version()}, "

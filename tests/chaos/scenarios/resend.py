@@ -60,6 +60,7 @@ def resend(run: Run) -> Verdict:
             killing.join()
             worker = run.worker()
             worker.wait_live(run.partitions())
+        run.drain()  # so that all letters are there, but those that come of resending them
         sent += asyncio.run(_resend(run, 1.0))
         run.drain()
     states = asyncio.run(_states(run))
