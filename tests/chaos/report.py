@@ -83,11 +83,12 @@ def _text(lines: Sequence[Line]) -> list[str]:
     broken = [f"{fault} with seed {seed}" for (fault, seed), verdict in last.items() if verdict is None]
     mended = [line for line in lines if line.verdict is None and last[line.fault, line.seed] is not None]
     found = dict.fromkeys(f"{line.fault} with seed {line.seed}" for line in mended)
+    exact = "every run exact, some when repeated" if found else "every run exact"
     said = [
         *HEAD.splitlines(),
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, {forms} forms, seeds {seeds}: "
-        + (f"all exact but: {', '.join(broken)}" if broken else "every run exact" + (", some when repeated" * bool(found))),
+        + (f"all exact but: {', '.join(broken)}" if broken else exact),
         *([f"- Failed before something was mended: {', '.join(found)}"] if found else []),
         f"- {records:,} records, {cells:,} cells of changelogs, in {minutes:.0f} minutes",
         f"- Kafka {KAFKA_VERSION} (embedded; one broker, three under elections), Python {platform.python_version()}, "
