@@ -1,6 +1,7 @@
 """Where the tests find Kafka: `--kafka` embedded (the default), container, or HOST:PORT. One suite for all three."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -88,6 +89,17 @@ def installation(loaded: Callable[..., Settings]) -> Settings:
     settings = loaded()
     asyncio.run(topology.create(settings, DOMAINS))
     return settings
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No collector of cycles: what goes, goes by itself; and no log, of which pytest would keep the errors."""
+    logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    logging.disable(logging.NOTSET)
 
 
 @contextmanager

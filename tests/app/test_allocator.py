@@ -9,11 +9,8 @@ import pytest
 
 from app import allocator
 
-BLOCK_BYTES, BLOCKS, KEPT = (
-    3_000,
-    40_000,
-    40,
-)  # 120 MB, of which one in 40 stays and keeps its neighbours' heap in place
+# 120 MB, of which one in 40 stays and keeps its neighbours' heap in place.
+BLOCK_BYTES, BLOCKS, KEPT = 3_000, 40_000, 40
 GIVEN_BACK_BYTES = 60_000_000
 THIRD = 3
 

@@ -1,10 +1,7 @@
 """What is done with is freed by itself, without the collector of cycles: connections, and clients that have failed."""
 
 import asyncio
-import gc
-import logging
 import weakref
-from collections.abc import Iterator
 
 import pytest
 from aiokafka.client import AIOKafkaClient, CoordinationType
@@ -14,16 +11,13 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from app import kafka_client
 from app.broker.ready import HOST
 
+pytestmark = pytest.mark.usefixtures("uncollected")
+
 
 @pytest.fixture(autouse=True)
-def _uncollected() -> Iterator[None]:
-    """No collector of cycles; and no log, of which pytest would keep the errors."""
+def _installed() -> None:
+    """As in every process of ours."""
     kafka_client.install()
-    logging.disable(logging.CRITICAL)
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 async def test_a_connection_that_is_closed_is_gone() -> None:

@@ -1,10 +1,8 @@
 """Rows that are dropped are freed, without Python's collector of cycles. No broker."""
 
 import asyncio
-import gc
 import random
 import weakref
-from collections.abc import Iterator
 from itertools import islice
 
 import pytest
@@ -25,13 +23,7 @@ EVENTS, KEYS = 4_000, 2_500
 TURNS = 50  # of the loop: more than there are thousands of rows
 
 
-@pytest.fixture(autouse=True)
-def without_collector() -> Iterator[None]:
-    """What is freed here is freed by itself."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+pytestmark = pytest.mark.usefixtures("uncollected")
 
 
 def folded(domain: Domain) -> Task:

@@ -1,8 +1,6 @@
 """What aiokafka's client is made to do where brokers come and go."""
 
 import asyncio
-import gc
-import logging
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
@@ -304,17 +302,7 @@ async def cut_off(consumer: AIOKafkaConsumer) -> None:
     await asyncio.sleep(0)
 
 
-@pytest.fixture
-def _uncollected() -> Iterator[None]:
-    """No collector of cycles; and no log, of which pytest would keep the errors."""
-    logging.disable(logging.CRITICAL)
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.usefixtures("_uncollected")
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("end", [fine, cut_off])
 async def test_a_consumer_leaves_nothing_behind_however_it_ended(
     kafka: str, topic: str, end: Callable[[AIOKafkaConsumer], Awaitable[None]]
@@ -331,7 +319,7 @@ async def test_a_consumer_leaves_nothing_behind_however_it_ended(
     assert [each() for each in left] == [None] * len(left)
 
 
-@pytest.mark.usefixtures("_uncollected")
+@pytest.mark.usefixtures("uncollected")
 async def test_a_client_that_finds_nobody_leaves_nothing_behind() -> None:
     """Whoever tries again and again would keep each of them."""
     consumer = fetch.reader(Settings(bootstrap_servers=f"{HOST}:{free_port()}").kafka())

@@ -1,12 +1,10 @@
 """The transactional producer of a partition, against a real Kafka."""
 
 import asyncio
-import gc
-import logging
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -276,12 +274,10 @@ async def test_a_connection_that_does_not_end_is_not_waited_for(
     assert not any(connection.connected() for connection in connections)
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("lost", [ProduceRequest, EndTxnRequest])
-async def test_a_producer_that_failed_leaves_nothing_behind(
-    kafka: str, topic: str, lost: type, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_producer_that_failed_leaves_nothing_behind(kafka: str, topic: str, lost: type) -> None:
     """Its errors do not keep it by their tracebacks, as long as whoever has caught one forgets it."""
-    caplog.set_level(logging.CRITICAL, "aiokafka")  # as in a worker: pytest keeps what is logged, errors and all
     producer = producer_of(kafka, topic, timeout_seconds=2)
     await producer.fence()
     inside, client = producer._producer, weakref.proxy(producer._producer.client)
@@ -292,16 +288,16 @@ async def test_a_producer_that_failed_leaves_nothing_behind(
         return await AIOKafkaClient.send(client, node, request, **options)
 
     inside.client.send = refuse
-    with without_collector():
-        with suppress(TimeoutError):
-            await failed(producer, topic)
-        left = parts_of(inside)
-        del inside.client.send, inside
-        await producer.release()
-        del producer
-        await gone(left)
+    with suppress(TimeoutError):
+        await failed(producer, topic)
+    left = parts_of(inside)
+    del inside.client.send, inside
+    await producer.release()
+    del producer
+    await gone(left)
 
 
+@pytest.mark.usefixtures("uncollected")
 async def test_a_producer_that_was_given_up_leaves_nothing_behind(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,28 +314,16 @@ async def test_a_producer_that_was_given_up_leaves_nothing_behind(
         return await AIOKafkaClient.send(client, node, request, **options)
 
     inside.client.send = hang
-    with without_collector():
-        transaction = asyncio.create_task(transact(producer, topic, [b"x"]))
-        await asyncio.wait_for(asked.wait(), 5)
-        transaction.cancel()
-        await asyncio.wait({transaction})
-        del transaction
-        left = parts_of(inside)
-        del inside.client.send, inside
-        await producer.release()
-        del producer
-        await gone(left)
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """What goes, goes by itself."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+    transaction = asyncio.create_task(transact(producer, topic, [b"x"]))
+    await asyncio.wait_for(asked.wait(), 5)
+    transaction.cancel()
+    await asyncio.wait({transaction})
+    del transaction
+    left = parts_of(inside)
+    del inside.client.send, inside
+    await producer.release()
+    del producer
+    await gone(left)
 
 
 def parts_of(inside: AIOKafkaProducer) -> list[weakref.ref[Any]]:
@@ -375,6 +359,7 @@ async def failed(producer: PartitionProducer, topic: str) -> None:
         raise AssertionError
 
 
+@pytest.mark.usefixtures("uncollected")
 async def test_clients_that_were_given_up_leave_nothing_behind(kafka: str, topic: str) -> None:
     """A worker fences and restores whenever something fails: what it used for that is freed by itself."""
     producer = producer_of(kafka, topic)
@@ -385,15 +370,10 @@ async def test_clients_that_were_given_up_leave_nothing_behind(kafka: str, topic
         assert [record async for records in fetch.read_to(consumer, TopicPartition(topic, 0), 1) for record in records]
         inside = producer._producer, producer._producer.client, consumer, consumer._client, consumer._coordinator
         left = [weakref.ref(each) for each in inside]
-    gc.collect()
-    gc.disable()
-    try:
-        await producer.release()
-        del inside, consumer, producer
-        await asyncio.sleep(0)
-        assert [each() for each in left] == [None] * len(left)
-    finally:
-        gc.enable()
+    await producer.release()
+    del inside, consumer, producer
+    await asyncio.sleep(0)
+    assert [each() for each in left] == [None] * len(left)
 
 
 def lacks_replicas(producer: PartitionProducer, topic: str, seconds: float) -> list[float]:
